@@ -1,0 +1,466 @@
+/*
+ * main.c
+ *		prepayd: command line, start, signals, end.
+ *
+ * One process, one event loop, one thread. After the start nothing blocks but the fsync of the
+ *spool.
+ */
+#include "agent.h"
+#include "buf.h"
+#include "delivery.h"
+#include "dispatch.h"
+#include "liaison.h"
+#include "log.h"
+#include "metrics.h"
+#include "notify.h"
+#include "planner.h"
+#include "poll.h"
+#include "spool.h"
+#include "topology.h"
+
+#include <errno.h>
+#include <event2/dns.h>
+#include <getopt.h>
+#include <libpq-fe.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef PREPAYD_VERSION
+#define PREPAYD_VERSION "unknown"
+#endif
+
+/* About 150 bytes a row: 10000 meters at 15 minutes are away from their database for a day. */
+#define SPOOL_MAX_ROWS 1000000
+#define OPEN_FILES 65536
+#define ONCE_LOOK_MS 50
+#define ONCE_LIMIT_S 120
+#define ONCE_CONNECT_S 15
+
+enum
+{
+	EXIT_USAGE = 2,
+	EXIT_UNDELIVERED = 3
+};
+
+typedef struct Service
+{
+	Agent agent;
+	Metrics *metrics;
+	struct event *terminate;
+	struct event *interrupt;
+	struct event *hangup;
+	struct event *watchdog;
+	struct event *once;
+	int64_t started_at;
+	int exit_code;
+} Service;
+
+static void
+usage(FILE *out)
+{
+	fputs("prepayd --config FILE             read meters, deliver, execute commands\n"
+		  "prepayd --config FILE --once       poll every meter once, deliver, end\n"
+		  "prepayd --config FILE --dump-plan  print gateways, meters and merged requests\n"
+		  "prepayd --config FILE --check-config\n"
+		  "prepayd --check-profile FILE...    check meter profiles\n"
+		  "prepayd --version\n",
+		  out);
+}
+
+/* ---- inspection modes; they may block ---- */
+
+static int
+check_profiles(char **files)
+{
+	int result = EXIT_SUCCESS;
+
+	for (; *files; files++)
+	{
+		json_error_t error;
+		JsonFault fault;
+		json_t *json = json_load_file(*files, JSON_REJECT_DUPLICATES, &error);
+
+		if (!json)
+			fprintf(stderr, "%s:%d: %s\n", *files, error.line, error.text);
+		else if (!profile_check(json, &fault))
+			fprintf(stderr, "%s: %s\n", *files, fault.text);
+		else
+			printf("%s: ok\n", *files);
+		if (!json || fault.found)
+			result = EXIT_FAILURE;
+		json_decref(json);
+	}
+	return result;
+}
+
+static int
+check_config(const Config *config)
+{
+	char probe[600];
+	FILE *file;
+
+	snprintf(probe, sizeof(probe), "%s/.check", config->spool);
+	file = fopen(probe, "w");
+	if (!file)
+	{
+		fprintf(stderr, "spool folder %s: %s\n", config->spool, strerror(errno));
+		return EXIT_FAILURE;
+	}
+	fclose(file);
+	unlink(probe);
+	printf("agent %s, spool %s, metrics %s: ok\n", config->name, config->spool,
+		   config->metrics[0] ? config->metrics : "off");
+	return EXIT_SUCCESS;
+}
+
+static json_t *
+plan_from_database(const Config *config)
+{
+	const char *values[] = { config->name };
+	PGconn *connection = PQconnectdb(config->conninfo);
+	PGresult *result;
+	json_error_t error;
+	json_t *plan = NULL;
+
+	result =
+		PQexecParams(connection, "SELECT prepay.agent_plan($1)", 1, NULL, values, NULL, NULL, 0);
+	if (PQresultStatus(result) == PGRES_TUPLES_OK)
+		plan = json_loads(PQgetvalue(result, 0, 0), 0, &error);
+	else
+		fprintf(stderr, "%s", PQerrorMessage(connection));
+	PQclear(result);
+	PQfinish(connection);
+	return plan;
+}
+
+static void
+describe_model(const char *code, const json_t *model)
+{
+	JsonFault fault;
+	Profile *profile = profile_parse(model, &fault);
+	Buf text;
+
+	buf_init(&text);
+	printf("model %s", code);
+	if (!profile)
+		printf(" faulty: %s\n", fault.text);
+	else
+	{
+		printf(" rev=%d verified=%s\n", profile->revision, profile->verified ? "yes" : "no");
+		planner_describe(&profile->merged, "  read ", &text);
+		for (int i = 0; i < profile->commands; i++)
+			buf_printf(&text, "  command %s\n", profile->command[i].action);
+		fputs(text.data ? text.data : "", stdout);
+	}
+	profile_drop(profile);
+	buf_free(&text);
+}
+
+static int
+dump_plan(const Config *config)
+{
+	json_t *cache = plan_cache_read(config->spool);
+	json_t *plan = json_incref(json_object_get(cache, "plan"));
+	const char *source = "cache";
+	const char *code;
+	json_t *item;
+	size_t index;
+
+	json_decref(cache);
+	if (!plan)
+	{
+		source = "database";
+		plan = plan_from_database(config);
+	}
+	if (!plan)
+		return EXIT_FAILURE;
+	printf("plan revision=%lld source=%s\n",
+		   (long long) json_integer_value(json_object_get(plan, "revision")), source);
+	json_array_foreach(json_object_get(plan, "gateways"), index, item)
+		printf("gateway %s %s %s every %llds\n", json_string_value(json_object_get(item, "code")),
+			   json_string_value(json_object_get(item, "transport")),
+			   json_string_value(json_object_get(item, "address")),
+			   (long long) json_integer_value(json_object_get(item, "poll_interval_s")));
+	json_array_foreach(json_object_get(plan, "meters"), index, item)
+		printf("meter %s gateway_id=%lld unit=%lld model=%s\n",
+			   json_string_value(json_object_get(item, "code")),
+			   (long long) json_integer_value(json_object_get(item, "gateway_id")),
+			   (long long) json_integer_value(json_object_get(item, "unit_id")),
+			   json_string_value(json_object_get(item, "model")));
+	json_object_foreach(json_object_get(plan, "models"), code, item) describe_model(code, item);
+	json_decref(plan);
+	return EXIT_SUCCESS;
+}
+
+/* ---- service ---- */
+
+static void
+stop(Service *service, int exit_code)
+{
+	if (service->agent.stopping)
+		return;
+	service->agent.stopping = true;
+	service->exit_code = exit_code;
+	event_base_loopexit(service->agent.base, NULL);
+}
+
+static void
+on_stop_signal(evutil_socket_t number, short what, void *arg)
+{
+	(void) what;
+	log_event(LEVEL_INFO, "stopping", "signal=%s", strsignal((int) number));
+	notify_send("STOPPING=1");
+	stop(arg, EXIT_SUCCESS);
+}
+
+static void
+on_hangup(evutil_socket_t number, short what, void *arg)
+{
+	(void) number;
+	(void) what;
+	log_event(LEVEL_INFO, "plan_requested", "signal=SIGHUP");
+	liaison_refresh(&((Service *) arg)->agent);
+}
+
+/* The watchdog lives on the loop: a loop that stands still sends nothing and is restarted. */
+static void
+on_watchdog(evutil_socket_t fd, short what, void *arg)
+{
+	Gauges gauges;
+	char message[256];
+
+	(void) fd;
+	(void) what;
+	agent_gauges(arg, &gauges);
+	snprintf(
+		message, sizeof(message),
+		"WATCHDOG=1\nSTATUS=%d of %d meters in contact, database %s, %lld readings in the spool",
+		gauges.meters - gauges.meters_lost, gauges.meters, gauges.database_up ? "up" : "down",
+		(long long) gauges.spool_rows);
+	notify_send(message);
+}
+
+static bool
+once_polled(const Agent *agent)
+{
+	if (agent->revision < 0 || poll_active(agent) > 0)
+		return false;
+	for (int i = 0; i < agent->topology->meter_count; i++)
+	{
+		const Meter *meter = agent->topology->meters[i];
+
+		if (meter->fresh && meter->profile && meter->gateway->line)
+			return false;
+	}
+	return true;
+}
+
+static void
+on_once(evutil_socket_t fd, short what, void *arg)
+{
+	Service *service = arg;
+	Agent *agent = &service->agent;
+	int64_t waited = clock_mono() - service->started_at;
+
+	(void) fd;
+	(void) what;
+	if (once_polled(agent) && spool_rows(agent->spool) == 0)
+		stop(service, counters.polls_failed > 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+	else if (waited > ONCE_LIMIT_S * USEC_PER_SEC ||
+			 (waited > ONCE_CONNECT_S * USEC_PER_SEC && once_polled(agent) &&
+			  !delivery_connected(agent->delivery)))
+	{
+		log_event(LEVEL_WARN, "undelivered", "readings=%lld", (long long) spool_rows(agent->spool));
+		stop(service, EXIT_UNDELIVERED);
+	}
+}
+
+static void
+raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= OPEN_FILES)
+		return;
+	limit.rlim_cur = limit.rlim_max < OPEN_FILES ? limit.rlim_max : OPEN_FILES;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static struct event *
+add_timer(Service *service, int64_t usec, event_callback_fn callback, void *arg)
+{
+	struct timeval period = { usec / USEC_PER_SEC, usec % USEC_PER_SEC };
+	struct event *event = event_new(service->agent.base, -1, EV_PERSIST, callback, arg);
+
+	evtimer_add(event, &period);
+	return event;
+}
+
+static struct event *
+add_signal(Service *service, int number, event_callback_fn callback)
+{
+	struct event *event = evsignal_new(service->agent.base, number, callback, service);
+
+	evsignal_add(event, NULL);
+	return event;
+}
+
+static struct event_base *
+make_base(void)
+{
+	/* How long normal events run before urgent ones are looked for. Each look asks epoll for all
+	 * that is ready, so counting callbacks instead would cost a quadratic time at a grid point. */
+	const struct timeval interval = { 0, 4000 };
+	struct event_config *config = event_config_new();
+	struct event_base *base;
+
+	event_config_set_max_dispatch_interval(config, &interval, -1, PRIORITY_NORMAL);
+	base = event_base_new_with_config(config);
+	event_base_priority_init(base, PRIORITIES);
+	event_config_free(config);
+	return base;
+}
+
+static bool
+service_start(Service *service)
+{
+	Agent *agent = &service->agent;
+	char reason[768];
+
+	signal(SIGPIPE, SIG_IGN);
+	raise_file_limit();
+	srandom((unsigned) (clock_real() ^ getpid()));
+	agent->revision = -1;
+	agent->base = make_base();
+	agent->topology = topology_new();
+	agent->spool = spool_open(agent->config.spool, SPOOL_MAX_ROWS, reason, sizeof(reason));
+	if (!agent->spool)
+	{
+		log_event(LEVEL_ERROR, "spool_unusable", "reason=%s", log_value(reason));
+		return false;
+	}
+	agent->names = names_new(agent->base);
+	agent->commands = dispatch_new(agent);
+	agent->delivery = delivery_new(agent);
+	agent->liaison = liaison_new(agent);
+	if (agent->config.metrics[0])
+		service->metrics = metrics_new(agent->base, agent->config.metrics, agent_gauges, agent);
+	service->terminate = add_signal(service, SIGTERM, on_stop_signal);
+	service->interrupt = add_signal(service, SIGINT, on_stop_signal);
+	service->hangup = add_signal(service, SIGHUP, on_hangup);
+	if (notify_watchdog_us() > 0)
+		service->watchdog = add_timer(service, notify_watchdog_us(), on_watchdog, agent);
+	if (agent->once)
+		service->once = add_timer(service, ONCE_LOOK_MS * USEC_PER_MSEC, on_once, service);
+	service->started_at = clock_mono();
+	log_event(LEVEL_INFO, "started", "agent=%s version=%s method=%s spool=%s waiting=%lld",
+			  log_value(agent->config.name), PREPAYD_VERSION, event_base_get_method(agent->base),
+			  spool_uuid(agent->spool), (long long) spool_rows(agent->spool));
+	notify_send("READY=1");
+	return true;
+}
+
+static void
+free_event(struct event *event)
+{
+	if (event)
+		event_free(event);
+}
+
+static void
+service_end(Service *service)
+{
+	Agent *agent = &service->agent;
+
+	agent->stopping = true;
+	topology_free(agent);
+	spool_close(agent->spool);
+	metrics_free(service->metrics);
+	liaison_free(agent->liaison);
+	delivery_free(agent->delivery);
+	dispatch_free(agent->commands);
+	names_free(agent->names);
+	free_event(service->terminate);
+	free_event(service->interrupt);
+	free_event(service->hangup);
+	free_event(service->watchdog);
+	free_event(service->once);
+	event_base_free(agent->base);
+	log_event(LEVEL_INFO, "stopped", "code=%d", service->exit_code);
+}
+
+static int
+serve(const Config *config, bool once)
+{
+	Service service;
+
+	memset(&service, 0, sizeof(service));
+	service.agent.config = *config;
+	service.agent.once = once;
+	service.exit_code = EXIT_FAILURE;
+	if (!service_start(&service))
+		return EXIT_FAILURE;
+	event_base_dispatch(service.agent.base);
+	service_end(&service);
+	return service.exit_code;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },	 { "once", no_argument, NULL, 'o' },
+		{ "dump-plan", no_argument, NULL, 'd' },	 { "check-config", no_argument, NULL, 'k' },
+		{ "check-profile", no_argument, NULL, 'p' }, { "version", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },			 { NULL, 0, NULL, 0 }
+	};
+	const char *file = NULL;
+	char reason[1200];
+	Config config;
+	int mode = 0;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+	{
+		if (option == 'c')
+			file = optarg;
+		else if (option == '?')
+			return EXIT_USAGE;
+		else
+			mode = option;
+	}
+	if (mode == 'h')
+	{
+		usage(stdout);
+		return EXIT_SUCCESS;
+	}
+	if (mode == 'v')
+	{
+		puts("prepayd " PREPAYD_VERSION);
+		return EXIT_SUCCESS;
+	}
+	if (mode == 'p')
+		return check_profiles(argv + optind);
+	if (!file || optind < argc)
+	{
+		usage(stderr);
+		return EXIT_USAGE;
+	}
+	if (!config_load(&config, file, reason, sizeof(reason)))
+	{
+		fprintf(stderr, "%s\n", reason);
+		return EXIT_USAGE;
+	}
+	log_set_level(config.log_level);
+	if (mode == 'k')
+		return check_config(&config);
+	if (mode == 'd')
+		return dump_plan(&config);
+	return serve(&config, mode == 'o');
+}

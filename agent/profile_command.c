@@ -1,0 +1,304 @@
+/*
+ * profile_command.c
+ *		Parsing of a profile's commands: arguments, guard, write steps, read-back checks.
+ */
+#include "profile_command.h"
+
+#include "frame.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const actions[] = { "trip",		  "close",	   "keep_on",
+									   "prepaid",	  "recharge",  "push_tariff",
+									   "push_limits", "set_clock", NULL };
+
+static bool
+is_action(const char *name)
+{
+	for (const char *const *action = actions; *action; action++)
+	{
+		if (strcmp(*action, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int
+find_arg(const ProfileCommand *command, const char *name)
+{
+	for (int i = 0; i < command->args; i++)
+	{
+		if (strcmp(command->arg[i].name, name) == 0)
+			return i;
+	}
+	return -1;
+}
+
+static void
+parse_args(ProfileCommand *command, const json_t *args, const char *path, JsonFault *fault)
+{
+	static const char *const known[] = { "exp10", "min", "max", NULL };
+	const char *key;
+	json_t *item;
+
+	if (!args)
+		return;
+	if (!json_is_object(args) || json_object_size(args) > PROFILE_MAX_ARGS)
+	{
+		jpath_fault(fault, path, "\"args\" must be an object of at most %d arguments",
+					PROFILE_MAX_ARGS);
+		return;
+	}
+	json_object_foreach((json_t *) args, key, item)
+	{
+		ProfileArg *arg = &command->arg[command->args];
+
+		if (!jpath_keys(fault, item, path, known))
+			return;
+		if (strlen(key) >= sizeof(arg->name))
+		{
+			jpath_fault(fault, path, "argument name \"%.40s\" is too long", key);
+			return;
+		}
+		strcpy(arg->name, key);
+		arg->decimals = (int) -jpath_int(fault, item, path, "exp10", -6, 0, 0);
+		arg->min = jpath_int(fault, item, path, "min", 0, UINT32_MAX, 0);
+		arg->max = jpath_int(fault, item, path, "max", arg->min, UINT32_MAX, UINT32_MAX);
+		command->args++;
+	}
+}
+
+/* One of "001F", "u16($name)", "u32($name)", "u16(7)". */
+static void
+parse_token(const ProfileCommand *command, const char *text, ProfileToken *token, const char *path,
+			JsonFault *fault)
+{
+	char inner[PROFILE_NAME_SIZE + 2];
+	int width;
+	int used = 0;
+	uint8_t bytes[2];
+
+	token->arg = -1;
+	if (strlen(text) == 4 && jpath_bytes(text, bytes, sizeof(bytes)) == 2)
+	{
+		token->width = 2;
+		token->literal = frame_get16(bytes);
+		return;
+	}
+	if (sscanf(text, "u%2d(%33[^)])%n", &width, inner, &used) != 2 || text[used] ||
+		(width != 16 && width != 32))
+	{
+		jpath_fault(fault, path, "\"%.40s\" is neither 4 hex digits nor u16(..) or u32(..)", text);
+		return;
+	}
+	token->width = (uint8_t) (width / 8);
+	if (inner[0] == '$')
+	{
+		token->arg = find_arg(command, inner + 1);
+		if (token->arg < 0)
+			jpath_fault(fault, path, "\"%s\" is no argument of the command", inner);
+		else if (width == 16 && command->arg[token->arg].max > UINT16_MAX)
+			jpath_fault(fault, path, "\"%s\" needs a \"max\" of at most 65535", inner);
+	}
+	else
+	{
+		char *end;
+		unsigned long literal = strtoul(inner, &end, 10);
+
+		if (*end || (width == 16 && literal > UINT16_MAX) || literal > UINT32_MAX)
+			jpath_fault(fault, path, "\"%s\" is no number that fits", inner);
+		token->literal = (uint32_t) literal;
+	}
+}
+
+static void
+parse_data(const ProfileCommand *command, const json_t *item, const char *key, ProfileData *data,
+		   const char *path, JsonFault *fault)
+{
+	char text[256];
+	char *save = NULL;
+
+	jpath_text(fault, item, path, key, false, text, sizeof(text));
+	for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save))
+	{
+		if (data->tokens == PROFILE_MAX_TOKENS)
+		{
+			jpath_fault(fault, path, "\"%s\" has more than %d words", key, PROFILE_MAX_TOKENS);
+			return;
+		}
+		parse_token(command, word, &data->token[data->tokens++], path, fault);
+	}
+}
+
+static int
+data_registers(const ProfileData *data)
+{
+	int registers = 0;
+
+	for (int i = 0; i < data->tokens; i++)
+		registers += data->token[i].width / 2;
+	return registers;
+}
+
+static void
+parse_step(ProfileCommand *command, const json_t *item, const char *path, JsonFault *fault)
+{
+	static const char *const known[] = { "fc", "addr", "data", "answer_pdu", NULL };
+	ProfileStep *step = &command->step[command->steps++];
+
+	if (!jpath_keys(fault, item, path, known))
+		return;
+	step->function = (uint8_t) jpath_int(fault, item, path, "fc", 6, 0x7f, -1);
+	step->address = (uint16_t) jpath_int(fault, item, path, "addr", 0, UINT16_MAX, -1);
+	step->answer_pdu = (uint16_t) jpath_int(fault, item, path, "answer_pdu", 0, FRAME_PDU_MAX, 0);
+	parse_data(command, item, "data", &step->data, path, fault);
+	if (step->function != 6 && step->function != 16 && step->function < 0x20)
+		jpath_fault(fault, path, "\"fc\" must be 6, 16 or a vendor function from 0x20");
+	if (step->function == 6 && data_registers(&step->data) != 1)
+		jpath_fault(fault, path, "function 6 writes exactly one register");
+}
+
+static void
+parse_point_ref(const Profile *profile, const ProfileCommand *command, const json_t *item,
+				int *point, int *arg, const char *path, JsonFault *fault)
+{
+	char name[PROFILE_NAME_SIZE];
+	char argument[PROFILE_NAME_SIZE];
+
+	jpath_text(fault, item, path, "point", false, name, sizeof(name));
+	jpath_text(fault, item, path, "arg", false, argument, sizeof(argument));
+	*point = profile_point_index(profile, name, 0);
+	*arg = find_arg(command, argument);
+	if (*point < 0)
+		jpath_fault(fault, path, "\"%s\" is no point of the profile", name);
+	else if (profile->point[*point].mapped || profile->point[*point].kind == VALUE_FLOAT)
+		jpath_fault(fault, path, "point \"%s\" is no integer", name);
+	if (*arg < 0)
+		jpath_fault(fault, path, "\"%s\" is no argument of the command", argument);
+	else if (*point >= 0 && -profile->point[*point].exp10 != command->arg[*arg].decimals)
+		jpath_fault(fault, path, "point and argument differ in exp10");
+}
+
+static void
+parse_check(const Profile *profile, ProfileCommand *command, const json_t *item, const char *path,
+			JsonFault *fault)
+{
+	static const char *const by_point[] = { "point", "arg", NULL };
+	static const char *const by_registers[] = { "fc", "addr", "n", "eq", NULL };
+	ProfileCheck *check = &command->check[command->checks++];
+
+	check->point = -1;
+	check->arg = -1;
+	if (json_object_get(item, "point"))
+	{
+		if (jpath_keys(fault, item, path, by_point))
+			parse_point_ref(profile, command, item, &check->point, &check->arg, path, fault);
+		if (check->point >= 0)
+		{
+			const ProfileBlock *block = &profile->block[profile->point[check->point].block];
+
+			check->function = block->function;
+			check->address = block->address;
+			check->count = block->count;
+		}
+		return;
+	}
+	if (!jpath_keys(fault, item, path, by_registers))
+		return;
+	check->function = (uint8_t) jpath_int(fault, item, path, "fc", 3, 4, -1);
+	check->address = (uint16_t) jpath_int(fault, item, path, "addr", 0, UINT16_MAX, -1);
+	check->count = (uint16_t) jpath_int(fault, item, path, "n", 1, profile->max_registers, -1);
+	parse_data(command, item, "eq", &check->data, path, fault);
+	if (data_registers(&check->data) != check->count)
+		jpath_fault(fault, path, "\"eq\" must be %u registers long", check->count);
+}
+
+static bool
+is_list(const json_t *list, const char *name, size_t max, const char *path, JsonFault *fault)
+{
+	if (json_is_array(list) && json_array_size(list) >= 1 && json_array_size(list) <= max)
+		return true;
+	return jpath_fault(fault, path, "\"%s\" must be an array of 1 to %zu", name, max);
+}
+
+static void
+parse_sequences(Profile *profile, ProfileCommand *command, const json_t *json, const char *path,
+				JsonFault *fault)
+{
+	const json_t *steps = json_object_get(json, "steps");
+	const json_t *checks = json_object_get(json, "verify");
+	char item_path[JPATH_SIZE + 40];
+	size_t index;
+	json_t *item;
+
+	if (!is_list(steps, "steps", PROFILE_MAX_STEPS, path, fault) ||
+		!is_list(checks, "verify", PROFILE_MAX_CHECKS, path, fault))
+		return;
+	json_array_foreach(steps, index, item)
+	{
+		snprintf(item_path, sizeof(item_path), "%s.steps[%zu]", path, index);
+		parse_step(command, item, item_path, fault);
+	}
+	json_array_foreach(checks, index, item)
+	{
+		snprintf(item_path, sizeof(item_path), "%s.verify[%zu]", path, index);
+		parse_check(profile, command, item, item_path, fault);
+	}
+}
+
+static void
+parse_command(Profile *profile, const char *action, const json_t *json, JsonFault *fault)
+{
+	static const char *const known[] = { "args",	 "guard", "steps",	  "verify", "settle_ms",
+										 "retry_ms", "tries", "verified", NULL };
+	static const char *const guard_keys[] = { "point", "arg", NULL };
+	ProfileCommand *command = &profile->command[profile->commands++];
+	const json_t *guard = json_object_get(json, "guard");
+	char path[JPATH_SIZE];
+
+	snprintf(path, sizeof(path), "commands.%s", action);
+	strcpy(command->action, action);
+	if (!jpath_keys(fault, json, path, known))
+		return;
+	jpath_bool(fault, json, path, "verified", true);
+	command->settle_ms = (int) jpath_int(fault, json, path, "settle_ms", 0, 30000, 0);
+	command->retry_ms = (int) jpath_int(fault, json, path, "retry_ms", 10, 30000, 500);
+	command->tries = (int) jpath_int(fault, json, path, "tries", 1, 20, 3);
+	parse_args(command, json_object_get(json, "args"), path, fault);
+	if (guard && jpath_keys(fault, guard, path, guard_keys))
+	{
+		command->guarded = true;
+		parse_point_ref(profile, command, guard, &command->guard_point, &command->guard_arg, path,
+						fault);
+	}
+	parse_sequences(profile, command, json, path, fault);
+	if (strcmp(action, "recharge") == 0 && !command->guarded)
+		jpath_fault(fault, path, "a recharge needs a \"guard\" on the purchase count");
+}
+
+void
+profile_parse_commands(Profile *profile, const json_t *commands, JsonFault *fault)
+{
+	const char *action;
+	json_t *item;
+
+	if (!commands)
+		return;
+	if (!json_is_object(commands) || json_object_size(commands) > PROFILE_MAX_COMMANDS)
+	{
+		jpath_fault(fault, "commands", "must be an object of at most %d actions",
+					PROFILE_MAX_COMMANDS);
+		return;
+	}
+	json_object_foreach((json_t *) commands, action, item)
+	{
+		if (!is_action(action))
+			jpath_fault(fault, "commands", "unknown action \"%.40s\"", action);
+		else
+			parse_command(profile, action, item, fault);
+		if (fault->found)
+			return;
+	}
+}

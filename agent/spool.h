@@ -1,0 +1,85 @@
+/*
+ * spool.h
+ *		The durable queue of readings and command outcomes between meters and database.
+ */
+#ifndef PREPAYD_SPOOL_H
+#define PREPAYD_SPOOL_H
+
+#include "buf.h"
+#include "reading.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SPOOL_UUID_SIZE 37
+#define SPOOL_BATCH_ROWS 1000
+#define SPOOL_COLUMNS 10
+
+typedef struct Spool Spool;
+
+/* The arguments of prepay.ingest from meter_id to meter_clock, as array literals. */
+typedef struct SpoolBatch
+{
+	int64_t seq;
+	int rows;
+	Buf column[SPOOL_COLUMNS];
+} SpoolBatch;
+
+typedef struct SpoolOutcome
+{
+	int64_t command_id;
+	int attempt;
+	char outcome[16];
+	char *result; /* JSON text */
+} SpoolOutcome;
+
+/*
+ * Opens or creates `folder`/spool.db. A file that is damaged is renamed aside and a new spool
+ * begun. NULL with a reason when the folder is not writable or another process holds the spool.
+ */
+Spool *spool_open(const char *folder, int64_t max_rows, char *reason, size_t size);
+void spool_close(Spool *spool);
+
+const char *spool_uuid(const Spool *spool);
+
+/* Takes the reading into memory; spool_flush makes it durable. */
+void spool_add(Spool *spool, const Reading *reading);
+
+/* One transaction with all readings taken since; false when the disk refused (they are kept). */
+bool spool_flush(Spool *spool);
+
+/*
+ * The oldest batch not acknowledged. Its number and content are durable before it is returned and
+ * the same at every call until spool_ack. False when there is nothing to send.
+ */
+bool spool_batch(Spool *spool, SpoolBatch *batch);
+void spool_batch_free(SpoolBatch *batch);
+
+/* The database has stored all batches up to seq. */
+void spool_ack(Spool *spool, int64_t seq);
+
+/*
+ * Compares with the last number the database has of this spool, after a (re)connect. Returns false
+ * when the spool had to take a new uuid because its file is older than what the database has seen:
+ * say hello again.
+ */
+bool spool_hello(Spool *spool, int64_t last_seq);
+
+int64_t spool_rows(const Spool *spool);	  /* durable and in memory */
+int64_t spool_oldest(const Spool *spool); /* real time the oldest of them was taken, 0: none */
+
+/*
+ * Outcomes. spool_outcome_begin notes, before the first write to the meter, that the outcome is
+ * open: after a crash it is reported as unknown. spool_outcome_end replaces it.
+ */
+bool spool_outcome_begin(Spool *spool, int64_t command_id, int attempt);
+bool spool_outcome_end(Spool *spool, int64_t command_id, int attempt, const char *outcome,
+					   const char *result);
+void spool_outcome_delete(Spool *spool, int64_t command_id, int attempt);
+
+/* The oldest outcome to report; result is to be freed. */
+bool spool_outcome_next(Spool *spool, SpoolOutcome *outcome);
+bool spool_outcome_waiting(Spool *spool, int64_t command_id);
+int64_t spool_outcomes(const Spool *spool);
+
+#endif

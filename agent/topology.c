@@ -1,0 +1,621 @@
+/*
+ * topology.c
+ *		Gateways and meters of the plan, and how a new plan replaces the old one.
+ *
+ * topology_apply first reads the whole plan into plain descriptions, so that a malformed plan
+ *changes nothing. Then it moves the living objects over: Gateway and Meter keep their identity (and
+ *with it contact state, back-off, commands and a poll in progress) as long as their id stays in the
+ *plan. A poll is stopped only where its unit, profile or line changed. Lines that nobody uses any
+ *more are freed last, because freeing answers their jobs and the callbacks must find the new lines.
+ */
+#include "topology.h"
+
+#include "buf.h"
+#include "command.h"
+#include "log.h"
+#include "poll.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONNECT_TIMEOUT_MS 5000
+#define MAX_BACKOFF_US (60 * USEC_PER_SEC)
+/* Under a running clock a minute may be a day: then at most this many poll intervals. */
+#define MAX_BACKOFF_INTERVALS 8
+#define MIN_MAX_BACKOFF_US (250 * USEC_PER_MSEC)
+
+typedef struct GatewayPlan
+{
+	int id;
+	char code[64];
+	char transport[16];
+	char address[288];
+	int64_t interval;
+	GatewayOptions options;
+} GatewayPlan;
+
+typedef struct MeterPlan
+{
+	int id;
+	int gateway_id;
+	char code[64];
+	uint8_t unit;
+	char model[PROFILE_CODE_SIZE];
+} MeterPlan;
+
+Topology *
+topology_new(void)
+{
+	Topology *topology = mem_alloc0(sizeof(*topology));
+
+	/* Searches expect an array even where there is nothing to find. */
+	topology->gateways = mem_alloc(sizeof(*topology->gateways));
+	topology->meters = mem_alloc(sizeof(*topology->meters));
+	return topology;
+}
+
+/* ---- reading the plan ---- */
+
+static void
+parse_options(const json_t *options, const char *path, GatewayOptions *out, JsonFault *fault)
+{
+	memset(out, 0, sizeof(*out));
+	out->connect_timeout_ms = CONNECT_TIMEOUT_MS;
+	if (!json_is_object(options))
+		return;
+	out->timeout_ms = (int) jpath_int(fault, options, path, "timeout_ms", 0, 60000, 0);
+	out->gap_ms = (int) jpath_int(fault, options, path, "gap_ms", 0, 5000, 0);
+	out->connect_timeout_ms =
+		(int) jpath_int(fault, options, path, "connect_timeout_ms", 10, 60000, CONNECT_TIMEOUT_MS);
+}
+
+static GatewayPlan *
+parse_gateways(const json_t *list, JsonFault *fault)
+{
+	GatewayPlan *plans = mem_alloc0((json_array_size(list) + 1) * sizeof(*plans));
+	size_t index;
+	json_t *item;
+
+	if (!json_is_array(list))
+		jpath_fault(fault, "gateways", "must be an array");
+	json_array_foreach(list, index, item)
+	{
+		GatewayPlan *plan = &plans[index];
+		char path[JPATH_SIZE];
+
+		snprintf(path, sizeof(path), "gateways[%zu]", index);
+		plan->id = (int) jpath_int(fault, item, path, "gateway_id", 1, INT32_MAX, -1);
+		plan->interval =
+			USEC_PER_SEC * jpath_int(fault, item, path, "poll_interval_s", 1, 366 * 86400, 1800);
+		jpath_text(fault, item, path, "code", false, plan->code, sizeof(plan->code));
+		jpath_text(fault, item, path, "transport", false, plan->transport, sizeof(plan->transport));
+		jpath_text(fault, item, path, "address", true, plan->address, sizeof(plan->address));
+		parse_options(json_object_get(item, "options"), path, &plan->options, fault);
+	}
+	return plans;
+}
+
+static MeterPlan *
+parse_meters(const json_t *list, JsonFault *fault)
+{
+	MeterPlan *plans = mem_alloc0((json_array_size(list) + 1) * sizeof(*plans));
+	size_t index;
+	json_t *item;
+
+	if (!json_is_array(list))
+		jpath_fault(fault, "meters", "must be an array");
+	json_array_foreach(list, index, item)
+	{
+		MeterPlan *plan = &plans[index];
+		char path[JPATH_SIZE];
+
+		snprintf(path, sizeof(path), "meters[%zu]", index);
+		plan->id = (int) jpath_int(fault, item, path, "meter_id", 1, INT32_MAX, -1);
+		plan->gateway_id = (int) jpath_int(fault, item, path, "gateway_id", 1, INT32_MAX, -1);
+		plan->unit = (uint8_t) jpath_int(fault, item, path, "unit_id", 0, 255, -1);
+		jpath_text(fault, item, path, "code", false, plan->code, sizeof(plan->code));
+		jpath_text(fault, item, path, "model", false, plan->model, sizeof(plan->model));
+	}
+	return plans;
+}
+
+/* ---- models ---- */
+
+static Profile *
+find_profile(const Topology *topology, const char *code)
+{
+	for (int i = 0; i < topology->profile_count; i++)
+	{
+		if (strcmp(topology->profile_codes[i], code) == 0)
+			return topology->profiles[i];
+	}
+	return NULL;
+}
+
+/* An unchanged model keeps its Profile object, so that its meters count as unchanged. */
+static Profile *
+model_profile(const Topology *topology, const char *code, const json_t *model)
+{
+	JsonFault fault;
+	Profile *profile = find_profile(topology, code);
+	const json_t *old = json_object_get(topology->models, code);
+
+	if (old && json_equal((json_t *) old, (json_t *) model))
+		return profile_keep(profile);
+	profile = profile_parse(model, &fault);
+	if (!profile)
+		log_event(LEVEL_ERROR, "profile_faulty", "model=%s fault=%s", log_value(code),
+				  log_value(fault.text));
+	return profile;
+}
+
+static void
+drop_profiles(Profile **profiles, char **codes, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		profile_drop(profiles[i]);
+		free(codes[i]);
+	}
+	free(profiles);
+	free(codes);
+}
+
+static void
+apply_models(Topology *topology, json_t *models)
+{
+	size_t size = json_object_size(models) + 1;
+	Profile **profiles = mem_alloc(size * sizeof(*profiles));
+	char **codes = mem_alloc(size * sizeof(*codes));
+	const char *code;
+	json_t *model;
+	int count = 0;
+
+	json_object_foreach(models, code, model)
+	{
+		profiles[count] = model_profile(topology, code, model);
+		codes[count++] = mem_strdup(code);
+	}
+	drop_profiles(topology->profiles, topology->profile_codes, topology->profile_count);
+	topology->profiles = profiles;
+	topology->profile_codes = codes;
+	topology->profile_count = count;
+	json_decref(topology->models);
+	topology->models = json_incref(models);
+}
+
+/* ---- lines ---- */
+
+static void
+line_failed(void *arg, const char *reason)
+{
+	(void) reason;
+	for (Gateway *gateway = ((Line *) arg)->gateways; gateway; gateway = gateway->next_on_line)
+		contact_gateway_silent(gateway);
+}
+
+static void
+line_restored(void *arg)
+{
+	for (Gateway *gateway = ((Line *) arg)->gateways; gateway; gateway = gateway->next_on_line)
+		poll_catch_up(gateway);
+}
+
+static void
+line_heard(void *arg)
+{
+	for (Gateway *gateway = ((Line *) arg)->gateways; gateway; gateway = gateway->next_on_line)
+		contact_gateway_ok(gateway);
+}
+
+static BusLimits
+line_limits(const Line *line)
+{
+	BusLimits limits = { CONNECT_TIMEOUT_MS, 0, MAX_BACKOFF_US };
+
+	for (const Gateway *gateway = line->gateways; gateway; gateway = gateway->next_on_line)
+	{
+		int64_t interval = clock_real_span(&line->agent->clock, gateway->interval);
+
+		limits.connect_timeout_ms = gateway->options.connect_timeout_ms;
+		if (gateway->options.gap_ms > limits.gap_ms)
+			limits.gap_ms = gateway->options.gap_ms;
+		for (int i = 0; i < gateway->meter_count; i++)
+		{
+			const Profile *profile = gateway->meters[i]->profile;
+
+			if (profile && profile->gap_ms > limits.gap_ms)
+				limits.gap_ms = profile->gap_ms;
+		}
+		if (line->agent->clock.running && interval >= 0 &&
+			interval < limits.max_backoff_us / MAX_BACKOFF_INTERVALS)
+			limits.max_backoff_us = interval * MAX_BACKOFF_INTERVALS;
+	}
+	if (limits.max_backoff_us < MIN_MAX_BACKOFF_US)
+		limits.max_backoff_us = MIN_MAX_BACKOFF_US;
+	return limits;
+}
+
+void
+topology_refresh_limits(Agent *agent)
+{
+	for (Line *line = agent->topology->lines; line; line = line->next)
+	{
+		BusLimits limits = line_limits(line);
+
+		bus_set_limits(line->bus, &limits);
+	}
+}
+
+static Line *
+line_for(Agent *agent, const char *address)
+{
+	BusLimits limits = { CONNECT_TIMEOUT_MS, 0, MAX_BACKOFF_US };
+	BusHooks hooks = { line_failed, line_restored, line_heard, NULL };
+	Line *line;
+
+	for (line = agent->topology->lines; line; line = line->next)
+	{
+		if (strcmp(bus_address(line->bus), address) == 0)
+			return line;
+	}
+	line = mem_alloc0(sizeof(*line));
+	line->agent = agent;
+	hooks.arg = line;
+	line->bus = bus_new(agent->base, agent->names, address, &limits, &hooks);
+	if (!line->bus)
+	{
+		free(line);
+		return NULL;
+	}
+	line->next = agent->topology->lines;
+	agent->topology->lines = line;
+	return line;
+}
+
+static void
+leave_line(Gateway *gateway)
+{
+	Gateway **link;
+
+	if (!gateway->line)
+		return;
+	for (link = &gateway->line->gateways; *link != gateway; link = &(*link)->next_on_line)
+		;
+	*link = gateway->next_on_line;
+	gateway->line = NULL;
+	gateway->next_on_line = NULL;
+}
+
+static void
+join_line(Gateway *gateway)
+{
+	if (strcmp(gateway->transport, "tcp") != 0)
+	{
+		log_event(LEVEL_ERROR, "transport_not_supported",
+				  "gateway=%s transport=%s hint=\"this version reads tcp gateways only\"",
+				  log_value(gateway->code), log_value(gateway->transport));
+		return;
+	}
+	gateway->line = line_for(gateway->agent, gateway->address);
+	if (!gateway->line)
+	{
+		log_event(LEVEL_ERROR, "address_faulty", "gateway=%s address=%s hint=\"use host:port\"",
+				  log_value(gateway->code), log_value(gateway->address));
+		return;
+	}
+	gateway->next_on_line = gateway->line->gateways;
+	gateway->line->gateways = gateway;
+}
+
+static void
+free_idle_lines(Topology *topology)
+{
+	Line **link = &topology->lines;
+
+	while (*link)
+	{
+		Line *line = *link;
+
+		if (line->gateways)
+		{
+			link = &line->next;
+			continue;
+		}
+		*link = line->next;
+		bus_free(line->bus);
+		free(line);
+	}
+}
+
+/* ---- gateways and meters ---- */
+
+static int
+compare_gateways(const void *left, const void *right)
+{
+	int a = (*(Gateway *const *) left)->id;
+	int b = (*(Gateway *const *) right)->id;
+
+	return (a > b) - (a < b);
+}
+
+static int
+compare_meters(const void *left, const void *right)
+{
+	int a = (*(Meter *const *) left)->id;
+	int b = (*(Meter *const *) right)->id;
+
+	return (a > b) - (a < b);
+}
+
+static Gateway *
+find_gateway(const Topology *topology, int id)
+{
+	Gateway key = { .id = id };
+	Gateway *want = &key;
+	Gateway **found = bsearch(&want, topology->gateways, (size_t) topology->gateway_count,
+							  sizeof(*topology->gateways), compare_gateways);
+
+	return found ? *found : NULL;
+}
+
+Meter *
+topology_meter(const Topology *topology, int id)
+{
+	Meter key = { .id = id };
+	Meter *want = &key;
+	Meter **found = bsearch(&want, topology->meters, (size_t) topology->meter_count,
+							sizeof(*topology->meters), compare_meters);
+
+	return found ? *found : NULL;
+}
+
+static void
+meter_free(Meter *meter)
+{
+	meter->leaving = true;
+	poll_stop(meter);
+	command_abort_meter(meter);
+	profile_drop(meter->profile);
+	free(meter);
+}
+
+static void
+gateway_free(Gateway *gateway)
+{
+	leave_line(gateway);
+	if (gateway->grid)
+		event_free(gateway->grid);
+	free(gateway->meters);
+	free(gateway);
+}
+
+static void
+gateway_update(Gateway *gateway, const GatewayPlan *plan)
+{
+	gateway->moved = strcmp(gateway->address, plan->address) != 0 ||
+					 strcmp(gateway->transport, plan->transport) != 0;
+	strcpy(gateway->code, plan->code);
+	gateway->interval = plan->interval;
+	gateway->options = plan->options;
+	gateway->meter_count = 0;
+	gateway->seen = true;
+	if (!gateway->moved)
+		return;
+	strcpy(gateway->address, plan->address);
+	strcpy(gateway->transport, plan->transport);
+	leave_line(gateway);
+	join_line(gateway);
+}
+
+static void
+apply_gateways(Agent *agent, const GatewayPlan *plans, size_t count)
+{
+	Topology *topology = agent->topology;
+	Gateway **gateways = mem_alloc((size_t) (topology->gateway_count + 1) * sizeof(*gateways) +
+								   count * sizeof(*gateways));
+	int used = topology->gateway_count;
+
+	/* Gateways the plan no longer names stay until their meters have moved away. */
+	if (used)
+		memcpy(gateways, topology->gateways, (size_t) used * sizeof(*gateways));
+	for (int i = 0; i < used; i++)
+	{
+		gateways[i]->seen = false;
+		gateways[i]->meter_count = 0;
+	}
+	for (size_t i = 0; i < count; i++)
+	{
+		Gateway *gateway = find_gateway(topology, plans[i].id);
+
+		if (!gateway)
+		{
+			gateway = mem_alloc0(sizeof(*gateway));
+			gateway->agent = agent;
+			gateway->id = plans[i].id;
+			gateways[used++] = gateway;
+		}
+		gateway_update(gateway, &plans[i]);
+	}
+	free(topology->gateways);
+	topology->gateways = gateways;
+	topology->gateway_count = used;
+	qsort(gateways, (size_t) used, sizeof(*gateways), compare_gateways);
+}
+
+static void
+free_unseen_gateways(Topology *topology)
+{
+	int kept = 0;
+
+	for (int i = 0; i < topology->gateway_count; i++)
+	{
+		if (topology->gateways[i]->seen)
+			topology->gateways[kept++] = topology->gateways[i];
+		else
+			gateway_free(topology->gateways[i]);
+	}
+	topology->gateway_count = kept;
+}
+
+static void
+gateway_add_meter(Gateway *gateway, Meter *meter)
+{
+	/* Grown to powers of two; the count restarts at each plan, the array stays. */
+	if ((gateway->meter_count & (gateway->meter_count - 1)) == 0)
+		gateway->meters = mem_realloc(gateway->meters, (size_t) (2 * gateway->meter_count + 1) *
+														   sizeof(*gateway->meters));
+	gateway->meters[gateway->meter_count++] = meter;
+}
+
+static void
+meter_update(Meter *meter, const MeterPlan *plan, Gateway *gateway, Profile *profile)
+{
+	if (meter->gateway != gateway || meter->unit != plan->unit || meter->profile != profile ||
+		gateway->moved)
+	{
+		if (meter->gateway)
+			poll_stop(meter);
+		meter->poll.plain = false;
+		meter->poll.refused = 0;
+		meter->fresh = true;
+	}
+	strcpy(meter->code, plan->code);
+	strcpy(meter->model, plan->model);
+	meter->gateway = gateway;
+	meter->unit = plan->unit;
+	if (meter->profile != profile)
+	{
+		profile_drop(meter->profile);
+		meter->profile = profile_keep(profile);
+	}
+	meter->seen = true;
+	gateway_add_meter(gateway, meter);
+}
+
+static void
+apply_meters(Agent *agent, const MeterPlan *plans, size_t count)
+{
+	Topology *topology = agent->topology;
+	Meter **meters = mem_alloc((count + 1) * sizeof(*meters));
+	int used = 0;
+
+	for (int i = 0; i < topology->meter_count; i++)
+		topology->meters[i]->seen = false;
+	for (size_t i = 0; i < count; i++)
+	{
+		Gateway *gateway = find_gateway(topology, plans[i].gateway_id);
+		Meter *meter = topology_meter(topology, plans[i].id);
+		Profile *profile = find_profile(topology, plans[i].model);
+
+		if (!meter)
+		{
+			meter = mem_alloc0(sizeof(*meter));
+			meter->id = plans[i].id;
+		}
+		if (!profile)
+			log_event(LEVEL_ERROR, "meter_without_profile", "meter=%s model=%s",
+					  log_value(plans[i].code), log_value(plans[i].model));
+		meter_update(meter, &plans[i], gateway, profile);
+		meters[used++] = meter;
+	}
+	for (int i = 0; i < topology->meter_count; i++)
+	{
+		if (!topology->meters[i]->seen)
+			meter_free(topology->meters[i]);
+	}
+	free(topology->meters);
+	topology->meters = meters;
+	topology->meter_count = used;
+	qsort(meters, (size_t) used, sizeof(*meters), compare_meters);
+}
+
+static int
+compare_ints(const void *left, const void *right)
+{
+	return (*(const int *) left > *(const int *) right) -
+		   (*(const int *) left < *(const int *) right);
+}
+
+/* Ids are unique and every meter's gateway is in the plan. */
+static bool
+check_references(const GatewayPlan *gateways, size_t gateway_count, const MeterPlan *meters,
+				 size_t meter_count, JsonFault *fault)
+{
+	int *ids = mem_alloc((gateway_count + meter_count + 1) * sizeof(*ids));
+	int *meter_ids = ids + gateway_count;
+
+	for (size_t i = 0; i < gateway_count; i++)
+		ids[i] = gateways[i].id;
+	for (size_t i = 0; i < meter_count; i++)
+		meter_ids[i] = meters[i].id;
+	qsort(ids, gateway_count, sizeof(*ids), compare_ints);
+	qsort(meter_ids, meter_count, sizeof(*ids), compare_ints);
+	for (size_t i = 1; i < gateway_count; i++)
+	{
+		if (ids[i] == ids[i - 1])
+			jpath_fault(fault, "gateways", "gateway_id %d is there twice", ids[i]);
+	}
+	for (size_t i = 1; i < meter_count; i++)
+	{
+		if (meter_ids[i] == meter_ids[i - 1])
+			jpath_fault(fault, "meters", "meter_id %d is there twice", meter_ids[i]);
+	}
+	for (size_t i = 0; i < meter_count; i++)
+	{
+		if (!bsearch(&meters[i].gateway_id, ids, gateway_count, sizeof(*ids), compare_ints))
+			jpath_fault(fault, "meters", "meter %d names gateway %d, which is not in the plan",
+						meters[i].id, meters[i].gateway_id);
+	}
+	free(ids);
+	return !fault->found;
+}
+
+bool
+topology_apply(Agent *agent, const json_t *plan, JsonFault *fault)
+{
+	json_t *gateway_list = json_object_get(plan, "gateways");
+	json_t *meter_list = json_object_get(plan, "meters");
+	json_t *models = json_object_get(plan, "models");
+	size_t gateway_count = json_array_size(gateway_list);
+	size_t meter_count = json_array_size(meter_list);
+	GatewayPlan *gateways;
+	MeterPlan *meters;
+
+	fault->found = false;
+	gateways = parse_gateways(gateway_list, fault);
+	meters = parse_meters(meter_list, fault);
+	if (!json_is_object(models))
+		jpath_fault(fault, "models", "must be an object");
+	if (!fault->found && check_references(gateways, gateway_count, meters, meter_count, fault))
+	{
+		apply_models(agent->topology, models);
+		apply_gateways(agent, gateways, gateway_count);
+		apply_meters(agent, meters, meter_count);
+		free_unseen_gateways(agent->topology);
+		free_idle_lines(agent->topology);
+		topology_refresh_limits(agent);
+	}
+	free(gateways);
+	free(meters);
+	return !fault->found;
+}
+
+void
+topology_free(Agent *agent)
+{
+	Topology *topology = agent->topology;
+
+	for (int i = 0; i < topology->meter_count; i++)
+		meter_free(topology->meters[i]);
+	free(topology->meters);
+	for (int i = 0; i < topology->gateway_count; i++)
+		gateway_free(topology->gateways[i]);
+	free(topology->gateways);
+	free_idle_lines(topology);
+	drop_profiles(topology->profiles, topology->profile_codes, topology->profile_count);
+	json_decref(topology->models);
+	free(topology);
+	agent->topology = NULL;
+}

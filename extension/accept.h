@@ -1,0 +1,57 @@
+/*
+ * accept.h: whether a register value is believed.
+ *
+ * A suspect value is stored, charges nothing, never becomes the baseline and
+ * waits in reading_review; the statement that brought it succeeds.
+ */
+#ifndef PREPAY_ACCEPT_H
+#define PREPAY_ACCEPT_H
+
+#include "postgres.h"
+
+#include "state.h"
+
+/* One row of prepay.reading, registers in 10^-3 kWh as displayed. */
+typedef struct Reading
+{
+	int32 site_id;
+	int32 meter_id;
+	TimestampTz read_at;
+	int64 wh;
+	int64 reverse_wh;		/* -1: not read */
+	bool has_kw;
+	Datum kw;
+	int relay_closed;		/* -1 not read, 0 open, 1 closed */
+} Reading;
+
+/* How much the registers moved between two believed readings. */
+typedef struct RegisterStep
+{
+	int64 wh;				/* forward, as displayed, unwrapped */
+	int64 reverse_wh;
+	bool rollover;
+} RegisterStep;
+
+/* What one reading alone shows: NULL, or "negative", "over_modulus", "future". */
+extern const char *accept_value(const Site *site, const Meter *meter, const Reading *reading,
+								int64 drift_limit_us);
+/*
+ * The step from an earlier believed value: NULL, or "fall" or "spike". Without
+ * rated power nothing is a spike and a fall is never a rollover.
+ */
+extern const char *accept_step(const Meter *meter, TimestampTz from, int64 from_wh,
+							   int64 from_reverse_wh, TimestampTz to, int64 to_wh,
+							   int64 to_reverse_wh, int64 spike_margin_e6, RegisterStep *step);
+
+/* For the person who reviews it: the values and what they were measured against. */
+extern const char *accept_detail(const Meter *meter, const Reading *reading, const char *reason);
+
+/* Register steps to charged Wh with the ratio; telescopes, so no read frequency loses a Wh. */
+extern int64 accept_energy(const Meter *meter, int64 from_wh, int64 from_reverse_wh,
+						   const RegisterStep *step);
+
+/* Hold a reading: one open review per meter and reason, later readings attach to it. */
+extern void accept_hold(const Site *site, int32 meter_id, TimestampTz read_at, int64 wh,
+						const char *reason, const char *mark, const char *detail);
+
+#endif

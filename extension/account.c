@@ -1,0 +1,504 @@
+/*
+ * account.c: opening accounts and giving them meters.
+ */
+#include "account.h"
+
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/jsonb.h"
+
+#include "auth.h"
+#include "code.h"
+#include "db.h"
+#include "jsonb_doc.h"
+#include "lock.h"
+#include "rerate.h"
+#include "tariff_store.h"
+#include "vend.h"
+
+PG_FUNCTION_INFO_V1(prepay_open_account);
+PG_FUNCTION_INFO_V1(prepay_add_meter);
+PG_FUNCTION_INFO_V1(prepay_update_account);
+PG_FUNCTION_INFO_V1(prepay_balance);
+PG_FUNCTION_INFO_V1(prepay_state_color);
+
+extern Datum prepay_my_site(PG_FUNCTION_ARGS);
+
+static void
+check_phone(const char *phone)
+{
+	if (phone && (strlen(phone) < 3 || strlen(phone) > 20 ||
+				  strspn(phone, "+0123456789 -") != strlen(phone)))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("\"%s\" is not a phone number", phone),
+						errhint("Use digits, spaces and '-', with '+' in front of a country code.")));
+}
+
+static int32
+find_place(const Site *site, const char *code)
+{
+	static DbQuery query = { "SELECT place_id FROM prepay.place WHERE site_id = $1 AND code = $2",
+							 2,
+							 { INT4OID, TEXTOID } };
+	const char *bare = strchr(code, ':') ? strchr(code, ':') + 1 : code;
+	Datum args[] = { Int32GetDatum(site->site_id), CStringGetTextDatum(bare) };
+
+	if (db_run(&query, args) == 0)
+		ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN), errmsg("there is no place \"%s\"", code),
+						errhint("Add it to prepay.place first.")));
+	return db_int32(0, 1);
+}
+
+int32
+account_open(const Site *site, Oid caller, const char *code, const char *customer,
+			 const char *phone, const char *place_code, const char *tariff_code)
+{
+	static DbQuery taken = { "SELECT 1 FROM prepay.account WHERE site_id = $1 AND code = $2",
+							 2,
+							 { INT4OID, TEXTOID } };
+	static DbQuery insert = {
+		"INSERT INTO prepay.account (site_id, account_id, code, customer, phone, place_id,"
+		" opened_at, opened_by) SELECT $1, COALESCE(max(account_id), 0) + 1, $2, $3, $4, NULLIF($5, 0),"
+		" $6, SESSION_USER FROM prepay.account WHERE site_id = $1 RETURNING account_id",
+		6,
+		{ INT4OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID }
+	};
+	static DbQuery state = {
+		"INSERT INTO prepay.account_state (site_id, account_id, sealed_to)"
+		" VALUES ($1, $2, date '2000-01-01' + $3)",
+		3,
+		{ INT4OID, INT4OID, INT4OID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id),
+					 CStringGetTextDatum(code),
+					 CStringGetTextDatum(customer),
+					 db_text_datum(phone),
+					 Int32GetDatum(place_code ? find_place(site, place_code) : 0),
+					 TimestampTzGetDatum(site->now) };
+	char nulls[] = "      ";
+	int32 account_id;
+
+	check_phone(phone);
+	if (db_run(&taken, args) > 0)
+		ereport(ERROR, (errcode(ERRCODE_PP_CODE_TAKEN), errmsg("account code \"%s\" is in use", code),
+						errhint("Codes of closed accounts stay taken; choose another.")));
+	if (phone == NULL)
+		nulls[3] = 'n';
+	db_run_nulls(&insert, args, nulls);
+	account_id = db_int32(0, 1);
+	args[1] = Int32GetDatum(account_id);
+	args[2] = Int32GetDatum(site->today);
+	db_run(&state, args);
+	if (tariff_code)
+	{
+		int32 tariff_id = tariff_find(site, tariff_code);
+
+		if (tariff_id == 0)
+			ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
+							errmsg("there is no tariff \"%s\"", tariff_code),
+							errhint("Define it with prepay.define_tariff().")));
+		tariff_assign(site, "account", account_id, tariff_id, DT_NOBEGIN);
+	}
+	return account_id;
+}
+
+static void
+require_free_meter(const Site *site, int32 meter_id, TimestampTz effective)
+{
+	static DbQuery owner = {
+		"SELECT a.code, o.valid_to FROM prepay.account_meter o JOIN prepay.account a"
+		" USING (site_id, account_id) WHERE o.site_id = $1 AND o.meter_id = $2 AND o.valid_to > $3",
+		3,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID }
+	};
+	static DbQuery purpose = { "SELECT code FROM prepay.meter WHERE site_id = $1 AND meter_id = $2"
+							   " AND purpose <> 'prepaid'",
+							   2,
+							   { INT4OID, INT4OID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
+					 TimestampTzGetDatum(effective) };
+
+	if (db_run(&owner, args) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_METER_OWNED),
+				 errmsg("the meter belongs to account \"%s\"", db_text(0, 1)),
+				 errdetail("It belongs to that account at %s.", timestamptz_to_str(effective)),
+				 errhint("Remove it there first, with its final register.")));
+	if (db_run(&purpose, args) > 0)
+		ereport(ERROR, (errcode(ERRCODE_PP_METER_OWNED),
+						errmsg("meter \"%s\" is a check meter", db_text(0, 1)),
+						errdetail("Check meters measure energy only; no account pays for them."),
+						errhint("Set its purpose to 'prepaid' before it has readings.")));
+}
+
+/* The register at a moment, told by a person: an ordinary reading with that source. */
+static void
+store_register(const Site *site, int32 meter_id, TimestampTz read_at, const char *kwh)
+{
+	static DbQuery find = {
+		"SELECT kwh = $4 FROM prepay.reading WHERE site_id = $1 AND meter_id = $2 AND read_at = $3",
+		4,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID, NUMERICOID }
+	};
+	static DbQuery insert = {
+		"INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, source)"
+		" VALUES ($1, $2, $3, $4, 'register')",
+		4,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID, NUMERICOID }
+	};
+	int64 milli;
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
+					 TimestampTzGetDatum(read_at), numeric_from_text(kwh) };
+
+	if (!numeric_to_milli(args[3], &milli) || milli < 0)
+		ereport(ERROR, (errcode(ERRCODE_PP_BAD_READING), errmsg("\"%s\" is not a register value", kwh),
+						errhint("Give the kWh the meter shows.")));
+	if (db_run(&find, args) == 0)
+		db_run(&insert, args);
+	else if (!db_bool(0, 1))
+		ereport(ERROR, (errcode(ERRCODE_PP_BAD_READING),
+						errmsg("the meter has another reading at %s", timestamptz_to_str(read_at)),
+						errhint("Give the value that was read, or another time.")));
+}
+
+void
+account_attach(const Site *site, int32 account_id, int32 meter_id, const char *start_kwh,
+			   TimestampTz effective)
+{
+	static DbQuery insert = {
+		"INSERT INTO prepay.account_meter (site_id, meter_id, valid_from, account_id)"
+		" VALUES ($1, $2, $3, $4)",
+		4,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID }
+	};
+	static DbQuery later = { "SELECT 1 FROM prepay.meter_state WHERE site_id = $1 AND meter_id = $2"
+							 " AND last_read_at > $3",
+							 3,
+							 { INT4OID, INT4OID, TIMESTAMPTZOID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
+					 TimestampTzGetDatum(effective), Int32GetDatum(account_id) };
+
+	require_free_meter(site, meter_id, effective);
+	if (effective > site->now)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the meter cannot change hands in the future"),
+						errdetail("%s is later than now.", timestamptz_to_str(effective)),
+						errhint("Call this when it happens.")));
+	if (start_kwh)
+		store_register(site, meter_id, effective, start_kwh);
+	db_run(&insert, args);
+	meter_refresh(site, meter_id);
+	if (db_run(&later, args) > 0)
+		/* Energy after that moment was nobody's; now it is this account's. */
+		rerate_one(site, account_id, site_local_day(site, effective));
+}
+
+bool
+account_balance(const Site *site, int32 account_id, int64 *minor)
+{
+	Account *account;
+	int n;
+
+	account = account_read_all(site, &account_id, 1, &n);
+	if (n == 0)
+		return false;
+	*minor = account_balance_of(site, account);
+	return true;
+}
+
+void
+account_redecide(const Site *site, int32 account_id)
+{
+	Account *account = account_lock(site, account_id);
+
+	account->quiet = decide_account(site, account_id, account_balance_of(site, account));
+	account->dirty = true;
+	account_save_all(site, account, 1);
+}
+
+/* ---- SQL ---- */
+
+static void
+set_account_options(const Site *site, int32 account_id, Jsonb *options)
+{
+	static DbQuery query = {
+		"UPDATE prepay.account a SET alarm1_amount = COALESCE($3::numeric, alarm1_amount),"
+		" alarm2_amount = COALESCE($4::numeric, alarm2_amount),"
+		" credit_limit = COALESCE($5::numeric, credit_limit),"
+		" tier_extra_kwh = COALESCE($6::numeric, tier_extra_kwh),"
+		" tier_start_kwh = COALESCE($7::numeric, tier_start_kwh),"
+		" language = COALESCE($8, language), note = COALESCE($9, note)"
+		" WHERE a.site_id = $1 AND a.account_id = $2",
+		9,
+		{ INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID }
+	};
+	static DbQuery extra = {
+		"UPDATE prepay.account_state SET tier_extra_wh = (SELECT (tier_extra_kwh * 1000)::bigint"
+		" FROM prepay.account WHERE site_id = $1 AND account_id = $2)"
+		" WHERE site_id = $1 AND account_id = $2",
+		2,
+		{ INT4OID, INT4OID }
+	};
+	static const char *const name[] = { "alarm1_amount",  "alarm2_amount", "credit_limit",
+										"tier_extra_kwh", "tier_start",	   "language",
+										"note" };
+	Datum args[9] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id) };
+	char nulls[] = "         ";
+	int i;
+
+	for (i = 0; i < lengthof(name); i++)
+	{
+		char *value = option_text(options, name[i]);
+		int64 number;
+
+		if (value && i < 3)
+			(void) amount_minor(site, numeric_from_text(value), name[i]);
+		if (value && (i == 3 || i == 4) &&
+			(decimal_parse(value, 3, &number) != DECIMAL_OK || number < 0))
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("option \"%s\" cannot be %s", name[i], value),
+							errhint("Give kWh with at most 3 decimals, not negative.")));
+		if (value && i == 5)
+			setting_check(site, "language", value);
+		args[i + 2] = db_text_datum(value);
+		nulls[i + 2] = value ? ' ' : 'n';
+	}
+	db_run_nulls(&query, args, nulls);
+	db_run(&extra, args);
+}
+
+static void
+attach_list(DbSession *session, const Site *site, int32 account_id, ArrayType *meters)
+{
+	Datum *code;
+	bool *isnull;
+	int n;
+	int i;
+
+	deconstruct_array(meters, TEXTOID, -1, false, TYPALIGN_INT, &code, &isnull, &n);
+	for (i = 0; i < n; i++)
+	{
+		CodeTarget target;
+
+		if (isnull[i])
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+							errmsg("a meter in the list is NULL"), errhint("Leave it out.")));
+		code_resolve(session->caller, TextDatumGetCString(code[i]), KIND_METER, &target);
+		if (target.site_id != site->site_id)
+			ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
+							errmsg("meter \"%s\" stands at another site", target.code),
+							errhint("An account and its meters belong to one site.")));
+		account_attach(site, account_id, target.id, NULL, site->now);
+	}
+}
+
+static char *
+text_arg(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+/* Opening calls carry a key when money is brought over; the account's id is the result. */
+static bool
+opened_before(VendCall *call, int32 *account_id)
+{
+	static DbQuery query = { "SELECT account_id FROM prepay.posting WHERE site_id = $1 AND key = $2",
+							 2,
+							 { INT4OID, TEXTOID } };
+	Datum args[] = { Int32GetDatum(call->site->site_id), (Datum) 0 };
+
+	if (call->key == NULL || !vend_find_key(call))
+		return false;
+	args[1] = CStringGetTextDatum(call->key);
+	db_run(&query, args);
+	*account_id = db_int32(0, 1);
+	return true;
+}
+
+/* open_account(code, customer, phone, place, meters, tariff, opening_balance, key, options) → account_id */
+Datum
+prepay_open_account(PG_FUNCTION_ARGS)
+{
+	static const char *const known[] = { "alarm1_amount", "alarm2_amount", "credit_limit",
+										 "tier_extra_kwh", "tier_start",	   "language",
+										 "note",		   NULL };
+	DbSession session;
+	VendCall call = { .operation = "open_account" };
+	LedgerEntry entry = { .kind = "opening" };
+	int32 site_id;
+	int32 account_id;
+	char *code;
+	char *customer = text_arg(fcinfo, 1);
+	char *options_text = "";
+
+	if (PG_ARGISNULL(0) || customer == NULL || PG_ARGISNULL(6))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("code, customer and opening balance of an account must be given")));
+	if (!PG_ARGISNULL(8))
+	{
+		options_check(PG_GETARG_JSONB_P(8), known);
+		options_text = JsonbToCString(NULL, &PG_GETARG_JSONB_P(8)->root, -1);
+	}
+	call.key = PG_ARGISNULL(7) ? NULL : vend_key(fcinfo, 7);
+	db_enter(&session);
+	code_for_new(session.caller, text_arg(fcinfo, 0), &site_id, &code);
+	auth_require(session.caller, MAY_SELL, site_id, "open an account");
+	lock_site_exclusive(site_id);
+	call.site = site_get(site_id);
+	entry.amount_minor = amount_minor(call.site, PG_GETARG_DATUM(6), "opening balance");
+	entry.note = "opening balance";
+	if (entry.amount_minor < 0)
+		ereport(ERROR, (errcode(ERRCODE_PP_BAD_AMOUNT),
+						errmsg("opening balance %s is negative", numeric_text(PG_GETARG_DATUM(6))),
+						errhint("Bring over what is left, or 0; a debt is added with add_debt().")));
+	if (entry.amount_minor > 0 && call.key == NULL)
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("an opening balance needs a key"),
+						errhint("Give a text that is unique for it: repeating the call is then safe.")));
+	{
+		const char *part[] = { code, customer, text_arg(fcinfo, 2), text_arg(fcinfo, 3),
+							   PG_ARGISNULL(4) ? NULL : OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(4)),
+							   text_arg(fcinfo, 5), numeric_text(PG_GETARG_DATUM(6)), options_text };
+
+		vend_fingerprint(&call, part, lengthof(part));
+	}
+	if (opened_before(&call, &account_id))
+	{
+		db_leave(&session);
+		PG_RETURN_INT32(account_id);
+	}
+	account_id = account_open(call.site, session.caller, code, customer, text_arg(fcinfo, 2),
+							  text_arg(fcinfo, 3), text_arg(fcinfo, 5));
+	if (!PG_ARGISNULL(8))
+		set_account_options(call.site, account_id, PG_GETARG_JSONB_P(8));
+	if (!PG_ARGISNULL(4))
+		attach_list(&session, call.site, account_id, PG_GETARG_ARRAYTYPE_P(4));
+	call.target.site_id = site_id;
+	call.target.id = account_id;
+	rating_begin(&call.run, call.site);
+	call.account = account_lock(call.site, account_id);
+	vend_post(&call, &entry);
+	db_leave(&session);
+	PG_RETURN_INT32(account_id);
+}
+
+/* add_meter(account, meter, start_kwh, effective) */
+Datum
+prepay_add_meter(PG_FUNCTION_ARGS)
+{
+	DbSession session;
+	CodeTarget account;
+	CodeTarget meter;
+	const Site *site;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("account and meter must be given")));
+	db_enter(&session);
+	code_resolve(session.caller, text_arg(fcinfo, 0), KIND_ACCOUNT, &account);
+	auth_require(session.caller, MAY_SELL, account.site_id, "add a meter to an account");
+	code_resolve(session.caller, text_arg(fcinfo, 1), KIND_METER, &meter);
+	if (meter.site_id != account.site_id)
+		ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
+						errmsg("meter \"%s\" stands at another site", meter.code),
+						errhint("An account and its meters belong to one site.")));
+	lock_site_exclusive(account.site_id);
+	site = site_get(account.site_id);
+	vend_require_open(site, &account);
+	account_attach(site, account.id, meter.id,
+				   PG_ARGISNULL(2) ? NULL : numeric_text(PG_GETARG_DATUM(2)),
+				   PG_ARGISNULL(3) ? site->now : PG_GETARG_TIMESTAMPTZ(3));
+	account_redecide(site, account.id);
+	db_leave(&session);
+	PG_RETURN_VOID();
+}
+
+/* update_account(account, changes): customer, phone and the options of open_account. */
+Datum
+prepay_update_account(PG_FUNCTION_ARGS)
+{
+	static const char *const known[] = { "customer",	   "phone",		 "alarm1_amount",
+										 "alarm2_amount", "credit_limit", "tier_extra_kwh",
+										 "language",	   "note",		 NULL };
+	static DbQuery update = {
+		"UPDATE prepay.account SET customer = COALESCE($3, customer), phone = COALESCE($4, phone)"
+		" WHERE site_id = $1 AND account_id = $2",
+		4,
+		{ INT4OID, INT4OID, TEXTOID, TEXTOID }
+	};
+	DbSession session;
+	CodeTarget target;
+	const Site *site;
+	Jsonb *changes;
+	char *customer;
+	char *phone;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("account and changes must be given")));
+	changes = PG_GETARG_JSONB_P(1);
+	options_check(changes, known);
+	customer = option_text(changes, "customer");
+	phone = option_text(changes, "phone");
+	check_phone(phone);
+	db_enter(&session);
+	code_resolve(session.caller, text_arg(fcinfo, 0), KIND_ACCOUNT, &target);
+	auth_require(session.caller, MAY_SELL, target.site_id, "change an account");
+	lock_site_exclusive(target.site_id);
+	site = site_get(target.site_id);
+	vend_require_open(site, &target);
+	{
+		Datum args[] = { Int32GetDatum(target.site_id), Int32GetDatum(target.id),
+						 db_text_datum(customer), db_text_datum(phone) };
+		char nulls[] = { ' ', ' ', customer ? ' ' : 'n', phone ? ' ' : 'n', '\0' };
+
+		db_run_nulls(&update, args, nulls);
+	}
+	set_account_options(site, target.id, changes);
+	if (option_text(changes, "tier_extra_kwh"))
+		rerate_one(site, target.id, site->today);
+	account_redecide(site, target.id);
+	db_leave(&session);
+	PG_RETURN_VOID();
+}
+
+/* balance(site_id, account_id) → numeric: posted entries less open usage. For the views. */
+Datum
+prepay_balance(PG_FUNCTION_ARGS)
+{
+	DbSession session;
+	const Site *site;
+	int64 minor;
+	Datum result;
+	bool found;
+
+	if (!DatumGetBool(DirectFunctionCall1(prepay_my_site, PG_GETARG_DATUM(0))))
+		PG_RETURN_NULL();
+	db_enter(&session);
+	site = site_get(PG_GETARG_INT32(0));
+	found = account_balance(site, PG_GETARG_INT32(1), &minor);
+	MemoryContextSwitchTo(session.outer);
+	result = found ? minor_numeric(minor, site->decimals) : (Datum) 0;
+	db_leave(&session);
+	if (!found)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(result);
+}
+
+/* state_color(state) → the colour the state is shown in */
+Datum
+prepay_state_color(PG_FUNCTION_ARGS)
+{
+	static const char *const color[][2] = {
+		{ "open", "green" },	{ "alarm1", "yellow" }, { "alarm2", "orange" }, { "arrears", "red" },
+		{ "unopened", "grey" }, { "lost", "purple" },	{ "closed", "black" },
+	};
+	char *state = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int i;
+
+	for (i = 0; i < lengthof(color); i++)
+		if (strcmp(color[i][0], state) == 0)
+			PG_RETURN_TEXT_P(cstring_to_text(color[i][1]));
+	PG_RETURN_NULL();
+}

@@ -1,0 +1,31 @@
+/*
+ * account.h: accounts and the meters that belong to them.
+ */
+#ifndef PREPAY_ACCOUNT_H
+#define PREPAY_ACCOUNT_H
+
+#include "postgres.h"
+
+#include "ledger.h"
+#include "site.h"
+
+/* New account with its state row; returns the id. Raises PP013 when the code is taken. Site lock held exclusively. */
+extern int32 account_open(const Site *site, Oid caller, const char *code, const char *customer,
+						  const char *phone, const char *place_code, const char *tariff_code);
+/*
+ * The meter belongs to the account from `effective` on. start_kwh NULL: its register
+ * then is not known, an interval that straddles is shared by time. Raises PP040
+ * when it belongs to another. Site lock held exclusively.
+ */
+extern void account_attach(const Site *site, int32 account_id, int32 meter_id,
+						   const char *start_kwh, TimestampTz effective);
+
+/* Lock the account, compute its balance, decide alarms and supply anew. */
+extern void account_redecide(const Site *site, int32 account_id);
+/* Balance with open usage taken off, without a lock; false: no such account. */
+extern bool account_balance(const Site *site, int32 account_id, int64 *minor);
+
+/* Bring the cached facts of meter_state in line with the dated tables. */
+extern void meter_refresh(const Site *site, int32 meter_id);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * agent.h: what the functions an agent calls have in common.
+ */
+#ifndef PREPAY_AGENT_H
+#define PREPAY_AGENT_H
+
+#include "db.h"
+#include "site.h"
+
+typedef struct AgentCall
+{
+	DbSession session;
+	const Site *site;
+	char *code; /* of the agent, without site */
+} AgentCall;
+
+/*
+ * Open a session for argument 0, the agent's code, and check that the caller is
+ * that agent. Raises PP010 for an unknown agent, 42501 for another role.
+ */
+extern void agent_enter(AgentCall *call, FunctionCallInfo fcinfo);
+/* Those of some meters that stand behind the agent's gateways, ascending. */
+extern int agent_own_meters(const AgentCall *call, const int32 *meter_id, int n, int32 **own);
+
+#endif

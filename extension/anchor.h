@@ -1,0 +1,14 @@
+/*
+ * anchor.h: heads of all accounts of a site, written down once a day.
+ */
+#ifndef PREPAY_ANCHOR_H
+#define PREPAY_ANCHOR_H
+
+#include "site.h"
+
+/* Write the day's anchor when it is due; also to the server log. */
+extern void anchor_tick(const Site *site);
+/* What is wrong with a site's anchors, one text a fault; NULL-terminated, palloc'ed. */
+extern char **anchor_faults(const Site *site);
+
+#endif

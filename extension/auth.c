@@ -1,0 +1,162 @@
+#include "auth.h"
+
+#include "catalog/namespace.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(prepay_my_site);
+
+static const struct
+{
+	int right;
+	const char *role;
+} group_role[] = {
+	{ RIGHT_ADMIN, "prepay_admin" },	 { RIGHT_SUPERVISOR, "prepay_supervisor" },
+	{ RIGHT_CASHIER, "prepay_cashier" }, { RIGHT_DISPATCHER, "prepay_dispatcher" },
+	{ RIGHT_ANALYST, "prepay_analyst" }, { RIGHT_AGENT, "prepay_agent" },
+};
+
+static bool
+has_right(Oid caller, int rights)
+{
+	int i;
+
+	for (i = 0; i < lengthof(group_role); i++)
+	{
+		Oid role;
+
+		if (!(rights & group_role[i].right))
+			continue;
+		role = get_role_oid(group_role[i].role, true);
+		if (OidIsValid(role) && has_privs_of_role(caller, role))
+			return true;
+	}
+	return false;
+}
+
+int
+auth_sites(Oid caller, int32 **site_id)
+{
+	static DbQuery all = { "SELECT site_id FROM prepay.site ORDER BY site_id", 0 };
+	static DbQuery own = { "SELECT s.site_id FROM prepay.operator_site s"
+						   " WHERE s.operator = $1 ORDER BY s.site_id",
+						   1,
+						   { NAMEOID } };
+	int n;
+	int i;
+
+	if (superuser_arg(caller))
+		n = db_run(&all, NULL);
+	else
+	{
+		Datum name = db_name_datum(GetUserNameFromId(caller, false));
+
+		n = db_run(&own, &name);
+	}
+	*site_id = palloc(sizeof(int32) * Max(n, 1));
+	for (i = 0; i < n; i++)
+		(*site_id)[i] = db_int32(i, 1);
+	return n;
+}
+
+bool
+auth_has_site(Oid caller, int32 site_id)
+{
+	int32 *site;
+	int n = auth_sites(caller, &site);
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (site[i] == site_id)
+			return true;
+	return false;
+}
+
+void
+auth_require(Oid caller, int rights, int32 site_id, const char *what)
+{
+	if (superuser_arg(caller))
+		return;
+	if (!has_right(caller, rights))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("role \"%s\" may not %s", GetUserNameFromId(caller, false), what),
+						errhint("An administrator can grant the group role for this work.")));
+	if (site_id != 0 && !auth_has_site(caller, site_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" has no right on this site", GetUserNameFromId(caller, false)),
+				 errhint("An administrator can add the role to prepay.operator_site.")));
+}
+
+void
+auth_require_agent(Oid caller, int32 site_id, const char *agent)
+{
+	static DbQuery query = { "SELECT role_name FROM prepay.agent WHERE site_id = $1 AND code = $2",
+							 2,
+							 { INT4OID, TEXTOID } };
+	Datum args[] = { Int32GetDatum(site_id), CStringGetTextDatum(agent) };
+	uint64 n = db_run(&query, args);
+	char *role_name = n ? db_text(0, 1) : NULL;
+
+	if (n == 0)
+		ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN), errmsg("there is no agent \"%s\"", agent),
+						errhint("Register it: SELECT prepay.create_agent('%s');", agent)));
+	if (superuser_arg(caller))
+		return;
+	if (!has_right(caller, RIGHT_AGENT) || role_name == NULL ||
+		get_role_oid(role_name, true) != caller)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" is not agent \"%s\"", GetUserNameFromId(caller, false), agent),
+				 errhint("create_agent(name, '{\"role\": \"…\"}') binds an agent to its role.")));
+}
+
+char *
+auth_operator(void)
+{
+	return GetUserNameFromId(GetSessionUserId(), false);
+}
+
+/*
+ * my_site(site_id) → boolean: whether current_user may see a site. Every view asks
+ * it once a site; the answer list is kept for the transaction.
+ */
+Datum
+prepay_my_site(PG_FUNCTION_ARGS)
+{
+	static LocalTransactionId known_lxid = InvalidLocalTransactionId;
+	static Oid known_user = InvalidOid;
+	static int32 *known = NULL;
+	static int n_known = 0;
+	int32 site_id = PG_GETARG_INT32(0);
+	Oid caller = GetUserId();
+	int i;
+
+	if (superuser_arg(caller) || caller == db_owner())
+		PG_RETURN_BOOL(true);
+	if (known_lxid != MyProc->lxid || known_user != caller)
+	{
+		DbSession session;
+		int32 *site;
+		int32 *copy;
+		int n;
+
+		db_enter(&session);
+		n = auth_sites(caller, &site);
+		copy = realloc(known, sizeof(int32) * Max(n, 1));
+		if (copy == NULL)
+			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+		memcpy(copy, site, sizeof(int32) * n);
+		db_leave(&session);
+		known = copy;
+		n_known = n;
+		known_user = caller;
+		known_lxid = MyProc->lxid;
+	}
+	for (i = 0; i < n_known; i++)
+		if (known[i] == site_id)
+			PG_RETURN_BOOL(true);
+	PG_RETURN_BOOL(false);
+}

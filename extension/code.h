@@ -1,0 +1,33 @@
+/*
+ * code.h: what people type. [site/][account:|meter:|gateway:|place:]code
+ */
+#ifndef PREPAY_CODE_H
+#define PREPAY_CODE_H
+
+#include "db.h"
+
+#define KIND_SITE 0x01
+#define KIND_ACCOUNT 0x02
+#define KIND_METER 0x04
+#define KIND_GATEWAY 0x08
+#define KIND_PLACE 0x10
+#define KIND_TARIFF 0x20
+#define KIND_AGENT 0x40
+
+typedef struct CodeTarget
+{
+	int32 site_id;
+	int kind;
+	int32 id;		/* 0 for a site and an agent */
+	char *code;		/* without site and kind */
+} CodeTarget;
+
+/* Find the one object meant; raises PP010 unknown, PP011 ambiguous, PP012 malformed. */
+extern void code_resolve(Oid caller, const char *text, int kinds, CodeTarget *target);
+/* A code for a new object: its site and the bare code. */
+extern void code_for_new(Oid caller, const char *text, int32 *site_id, char **code);
+/* A site by its code; NULL or '' where the caller may use only one. */
+extern int32 code_site(Oid caller, const char *text);
+extern const char *code_kind_name(int kind);
+
+#endif

@@ -1,0 +1,204 @@
+/*
+ * control_plain.c: commands that do not move the relay: read set_clock push_tariff
+ * push_limits recharge.
+ */
+#include "control.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "command.h"
+#include "db.h"
+#include "jsonb_doc.h"
+#include "state.h"
+
+typedef struct PlainMeter
+{
+	int32 meter_id;
+	char *code;
+	int32 account_id;
+	bool reachable;
+	bool own_money;
+	char *model;	  /* NULL: none */
+	bool able;		  /* the profile has the command */
+	Datum known_args; /* text[]: arguments the profile's command takes */
+	int64 queued_id;  /* one of this kind waits already; 0: none */
+} PlainMeter;
+
+static void
+load_meter(const ControlCall *call, int32 meter_id, PlainMeter *meter)
+{
+	static DbQuery query = {
+		"SELECT m.code, t.account_id, m.gateway_id IS NOT NULL AND m.unit_id IS NOT NULL,"
+		" m.prepay_mode = 'meter', m.model, COALESCE(mm.profile -> 'commands' ? $3, false),"
+		" ARRAY(SELECT jsonb_object_keys(mm.profile -> 'commands' -> $3 -> 'args')),"
+		" (SELECT k.command_id FROM prepay.command k WHERE k.site_id = m.site_id"
+		" AND k.meter_id = m.meter_id AND k.status = 'queued' AND k.action = $3"
+		" ORDER BY k.command_id LIMIT 1)"
+		" FROM prepay.meter m LEFT JOIN prepay.meter_model mm ON mm.code = m.model"
+		" LEFT JOIN prepay.account_meter t ON t.site_id = m.site_id AND t.meter_id = m.meter_id"
+		" AND t.valid_from <= $4 AND t.valid_to > $4"
+		" WHERE m.site_id = $1 AND m.meter_id = $2",
+		4,
+		{ INT4OID, INT4OID, TEXTOID, TIMESTAMPTZOID }
+	};
+	Datum args[] = { Int32GetDatum(call->site->site_id), Int32GetDatum(meter_id),
+					 CStringGetTextDatum(call->action), TimestampTzGetDatum(call->site->now) };
+	bool isnull;
+
+	if (db_run(&query, args) == 0)
+		elog(ERROR, "meter %d has gone", meter_id);
+	meter->meter_id = meter_id;
+	meter->code = db_text(0, 1);
+	meter->account_id = db_int32_or(0, 2, 0);
+	meter->reachable = db_bool(0, 3);
+	meter->own_money = db_bool(0, 4);
+	meter->model = db_text(0, 5);
+	meter->able = db_bool(0, 6);
+	meter->known_args = db_value(0, 7, &isnull);
+	meter->queued_id = db_int64_or(0, 8, 0);
+}
+
+static bool
+is_read(const ControlCall *call)
+{
+	return strcmp(call->action, "read") == 0;
+}
+
+static bool
+is_recharge(const ControlCall *call)
+{
+	return strcmp(call->action, "recharge") == 0;
+}
+
+/* An argument the meter's command does not take; NULL: all are known. */
+static char *
+unknown_arg(const ControlCall *call, const PlainMeter *meter)
+{
+	static DbQuery query = {
+		"SELECT k FROM jsonb_object_keys($1) AS k WHERE k <> ALL ($2) ORDER BY k LIMIT 1",
+		2,
+		{ JSONBOID, TEXTARRAYOID }
+	};
+	Datum args[] = { JsonbPGetDatum(call->args), meter->known_args };
+
+	return db_run(&query, args) > 0 ? db_text(0, 1) : NULL;
+}
+
+static char *
+join_text(Datum array)
+{
+	static DbQuery query = { "SELECT array_to_string($1, ', ')", 1, { TEXTARRAYOID } };
+
+	db_run(&query, &array);
+	return db_text(0, 1);
+}
+
+/* Why the meter cannot take the command; NULL: it can. */
+static const char *
+obstacle(const ControlCall *call, const PlainMeter *meter)
+{
+	char *key;
+
+	if (is_recharge(call) && !meter->own_money)
+		return "its balance is kept in the database: use prepay.sell()";
+	if (!meter->reachable)
+		return "it has no gateway and unit";
+	if (is_read(call))
+		return NULL;
+	if (meter->model == NULL)
+		return "it has no model: set prepay.meter.model";
+	if (!meter->able)
+		return psprintf("model %s has no command \"%s\"", meter->model, call->action);
+	key = is_recharge(call) ? NULL : unknown_arg(call, meter);
+	if (key && call->single)
+		ereport(ERROR, (errcode(ERRCODE_PP_BAD_ACTION),
+						errmsg("\"%s\" of model %s takes no argument \"%s\"", call->action,
+							   meter->model, key),
+						errhint("It takes: %s.", join_text(meter->known_args))));
+	if (key)
+		return psprintf("model %s takes no argument \"%s\"", meter->model, key);
+	return NULL;
+}
+
+/* A newer setting replaces an older one; one that is just being handed out is left alone. */
+static void
+supersede_queued(const ControlCall *call, int32 meter_id)
+{
+	static DbQuery query = {
+		"UPDATE prepay.command SET status = 'superseded', finished_at = $4 WHERE site_id = $1"
+		" AND command_id IN (SELECT command_id FROM prepay.command WHERE site_id = $1"
+		" AND meter_id = $2 AND action = $3 AND status = 'queued' FOR UPDATE SKIP LOCKED)",
+		4,
+		{ INT4OID, INT4OID, TEXTOID, TIMESTAMPTZOID }
+	};
+	Datum args[] = { Int32GetDatum(call->site->site_id), Int32GetDatum(meter_id),
+					 CStringGetTextDatum(call->action), TimestampTzGetDatum(call->site->now) };
+
+	db_run(&query, args);
+}
+
+/* {"amount": …} with the currency's decimals; the purchase count is fixed when it is sent. */
+static char *
+recharge_args(const ControlCall *call)
+{
+	char *amount = option_text(call->args, "amount");
+	int64 minor;
+	char text[MONEY_TEXT_MAX];
+
+	if (amount == NULL || JB_ROOT_COUNT(call->args) != 1 ||
+		decimal_parse(amount, call->site->decimals, &minor) != DECIMAL_OK || minor <= 0)
+		ereport(ERROR, (errcode(ERRCODE_PP_BAD_ACTION),
+						errmsg("a recharge takes one argument, a positive amount"),
+						errhint("Give '{\"amount\": \"100.00\"}'.")));
+	minor_format(minor, call->site->decimals, text);
+	return psprintf("{\"amount\": \"%s\"}", text);
+}
+
+static void
+queue_plain(ControlCall *call, ControlRow *row, const PlainMeter *meter, const char *args)
+{
+	Command command = { .meter_id = meter->meter_id,
+						.account_id = meter->account_id,
+						.action = call->action,
+						.args = args,
+						.reason = call->reason,
+						.operator_name = call->operator_name };
+
+	if (!is_read(call) && !is_recharge(call))
+		supersede_queued(call, meter->meter_id);
+	control_note(call, row, command_queue(call->site, &command), "queued", call->reason);
+	call->new_id[call->n_new++] = row->command_id;
+}
+
+void
+control_plain(ControlCall *call)
+{
+	char *args =
+		is_recharge(call) ? recharge_args(call) : JsonbToCString(NULL, &call->args->root, -1);
+	int i;
+
+	relay_make_rows(call->site, call->meter_id, call->n);
+	for (i = 0; i < call->n; i++)
+	{
+		ControlRow *row = &call->row[i];
+		PlainMeter meter;
+		const char *why;
+
+		if (SPI_connect() != SPI_OK_CONNECT)
+			elog(ERROR, "SPI_connect failed");
+		load_meter(call, call->meter_id[i], &meter);
+		row->meter = MemoryContextStrdup(call->memory, meter.code);
+		row->account_id = meter.account_id;
+		why = obstacle(call, &meter);
+		if (why)
+			control_note(call, row, 0, "refused", why);
+		else if (is_read(call) && meter.queued_id != 0)
+			control_note(call, row, meter.queued_id, "queued", "queued already");
+		else
+			queue_plain(call, row, &meter, args);
+		SPI_finish();
+		CHECK_FOR_INTERRUPTS();
+	}
+}

@@ -1,0 +1,359 @@
+#include "db.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "common/int.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/numeric.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "core.h"
+#include "install.h"
+
+/* The core's memory inside the server. */
+void *
+core_alloc(size_t size)
+{
+	return palloc0(size);
+}
+
+void *
+core_realloc(void *p, size_t size)
+{
+	return p ? repalloc(p, size) : palloc(size);
+}
+
+void
+core_free(void *p)
+{
+	if (p)
+		pfree(p);
+}
+
+static Oid
+relation_owner(Oid relation)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+Oid
+db_owner(void)
+{
+	Oid schema = get_namespace_oid("prepay", true);
+	Oid installation = OidIsValid(schema) ? get_relname_relid("installation", schema) : InvalidOid;
+	Oid owner = OidIsValid(installation) ? relation_owner(installation) : InvalidOid;
+
+	if (!OidIsValid(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_NOT_INSTALLED), errmsg("the prepay storage is not installed"),
+				 errhint("Run: SELECT prepay.install();")));
+	return owner;
+}
+
+/*
+ * Refuse to work on a storage version this library does not know. The answer is
+ * remembered per backend for the very relation it was read from.
+ */
+static void
+check_storage_version(void)
+{
+	static Oid checked = InvalidOid;
+	static DbQuery query = { "SELECT storage_version FROM prepay.installation", 0 };
+	Oid installation = get_relname_relid("installation", get_namespace_oid("prepay", false));
+	int32 version;
+
+	if (installation == checked)
+		return;
+	version = db_run(&query, NULL) == 1 ? db_int32(0, 1) : 0;
+	if (version != STORAGE_VERSION)
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_NOT_INSTALLED),
+				 errmsg("the prepay storage has version %d, this library needs version %d", version,
+						STORAGE_VERSION),
+				 errhint("Run: SELECT prepay.install();")));
+	checked = installation;
+}
+
+/*
+ * Rows are looked up by key, and plans are kept: one that was made while a table
+ * was small must not scan it when it has grown, and none is worth making twice.
+ */
+static void
+prefer_indexes(void)
+{
+	static const char *const setting[][2] = { { "enable_seqscan", "off" },
+											  { "enable_hashjoin", "off" },
+											  { "enable_mergejoin", "off" },
+											  { "plan_cache_mode", "force_generic_plan" } };
+	int i;
+
+	for (i = 0; i < lengthof(setting); i++)
+		(void) set_config_option(setting[i][0], setting[i][1], PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+}
+
+void
+db_enter_as(DbSession *session, Oid owner)
+{
+	session->outer = CurrentMemoryContext;
+	GetUserIdAndSecContext(&session->caller, &session->caller_context);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	session->guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	prefer_indexes();
+	SetUserIdAndSecContext(owner, session->caller_context | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+void
+db_enter(DbSession *session)
+{
+	db_enter_as(session, db_owner());
+	check_storage_version();
+}
+
+void
+db_leave(DbSession *session)
+{
+	SetUserIdAndSecContext(session->caller, session->caller_context);
+	AtEOXact_GUC(false, session->guc_level);
+	SPI_finish();
+}
+
+uint64
+db_run_nulls(DbQuery *query, const Datum *args, const char *nulls)
+{
+	int result;
+
+	if (query->plan == NULL)
+	{
+		SPIPlanPtr plan = SPI_prepare(query->sql, query->nargs, query->type);
+
+		if (plan == NULL)
+			elog(ERROR, "cannot prepare \"%s\": %s", query->sql,
+				 SPI_result_code_string(SPI_result));
+		SPI_keepplan(plan);
+		query->plan = plan;
+	}
+	result = SPI_execute_plan(query->plan, (Datum *) args, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "cannot run \"%s\": %s", query->sql, SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+uint64
+db_run(DbQuery *query, const Datum *args)
+{
+	return db_run_nulls(query, args, NULL);
+}
+
+void
+db_execute(const char *sql)
+{
+	int result = SPI_execute(sql, false, 0);
+
+	if (result < 0)
+		elog(ERROR, "cannot run \"%s\": %s", sql, SPI_result_code_string(result));
+}
+
+Datum
+db_value(uint64 row, int column, bool *isnull)
+{
+	Assert(row < SPI_processed);
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+}
+
+static Datum
+value_not_null(uint64 row, int column)
+{
+	bool isnull;
+	Datum value = db_value(row, column, &isnull);
+
+	if (isnull)
+		elog(ERROR, "unexpected null in column %d", column);
+	return value;
+}
+
+int32
+db_int32(uint64 row, int column)
+{
+	return DatumGetInt32(value_not_null(row, column));
+}
+
+int32
+db_int32_or(uint64 row, int column, int32 absent)
+{
+	bool isnull;
+	Datum value = db_value(row, column, &isnull);
+
+	return isnull ? absent : DatumGetInt32(value);
+}
+
+int64
+db_int64(uint64 row, int column)
+{
+	return DatumGetInt64(value_not_null(row, column));
+}
+
+int64
+db_int64_or(uint64 row, int column, int64 absent)
+{
+	bool isnull;
+	Datum value = db_value(row, column, &isnull);
+
+	return isnull ? absent : DatumGetInt64(value);
+}
+
+bool
+db_bool(uint64 row, int column)
+{
+	bool isnull;
+	Datum value = db_value(row, column, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+TimestampTz
+db_time(uint64 row, int column)
+{
+	return DatumGetTimestampTz(value_not_null(row, column));
+}
+
+TimestampTz
+db_time_or(uint64 row, int column, TimestampTz absent)
+{
+	bool isnull;
+	Datum value = db_value(row, column, &isnull);
+
+	return isnull ? absent : DatumGetTimestampTz(value);
+}
+
+char *
+db_text(uint64 row, int column)
+{
+	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+}
+
+Datum
+db_array(const Datum *value, const bool *isnull, int n, Oid type)
+{
+	int16 length;
+	bool by_value;
+	char align;
+	int lower = 1;
+
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	return PointerGetDatum(construct_md_array((Datum *) value, (bool *) isnull, 1, &n, &lower, type,
+											  length, by_value, align));
+}
+
+/* Fixed-width arrays are laid out directly: the ingest path builds several a batch. */
+static ArrayType *
+fixed_array(int n, Oid type, int width)
+{
+	Size size = ARR_OVERHEAD_NONULLS(1) + (Size) n * width;
+	ArrayType *array = (ArrayType *) palloc0(size);
+
+	SET_VARSIZE(array, size);
+	array->ndim = 1;
+	array->dataoffset = 0;
+	array->elemtype = type;
+	ARR_DIMS(array)[0] = n;
+	ARR_LBOUND(array)[0] = 1;
+	return array;
+}
+
+Datum
+db_array_int32(const int32 *value, int n)
+{
+	ArrayType *array = fixed_array(n, INT4OID, sizeof(int32));
+
+	memcpy(ARR_DATA_PTR(array), value, sizeof(int32) * n);
+	return PointerGetDatum(array);
+}
+
+Datum
+db_array_int64(const int64 *value, int n)
+{
+	ArrayType *array = fixed_array(n, INT8OID, sizeof(int64));
+
+	memcpy(ARR_DATA_PTR(array), value, sizeof(int64) * n);
+	return PointerGetDatum(array);
+}
+
+Datum
+db_name_datum(const char *name)
+{
+	return DirectFunctionCall1(namein, CStringGetDatum(name));
+}
+
+Datum
+db_text_datum(const char *text)
+{
+	return text ? CStringGetTextDatum(text) : (Datum) 0;
+}
+
+char *
+numeric_text(Datum numeric)
+{
+	return DatumGetCString(DirectFunctionCall1(numeric_out, numeric));
+}
+
+Datum
+numeric_from_text(const char *text)
+{
+	return DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+							   Int32GetDatum(-1));
+}
+
+bool
+numeric_to_milli(Datum numeric, int64 *milli)
+{
+	/* 12 integer digits and 3 decimals always fit; what has more digits is out of range. */
+	const char *text = numeric_text(numeric);
+	bool negative = *text == '-';
+	int64 value = 0;
+	int decimals = -1;
+
+	for (text += negative; *text; text++)
+	{
+		if (*text == '.')
+		{
+			decimals = 0;
+			continue;
+		}
+		if (*text < '0' || *text > '9')
+			return false;
+		if (decimals >= 3)
+		{
+			if (decimals++ == 3 && *text >= '5')
+				value++;
+			continue;
+		}
+		if (pg_mul_s64_overflow(value, 10, &value) ||
+			pg_add_s64_overflow(value, *text - '0', &value))
+			return false;
+		if (decimals >= 0)
+			decimals++;
+	}
+	for (decimals = Max(decimals, 0); decimals < 3; decimals++)
+		if (pg_mul_s64_overflow(value, 10, &value))
+			return false;
+	*milli = negative ? -value : value;
+	return true;
+}

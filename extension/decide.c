@@ -1,0 +1,244 @@
+/*
+ * decide.c: from a balance to alarms and to the relays of an account's meters.
+ *
+ * decide_account() runs in the transaction that moved the balance, with the
+ * account locked. Everything else that decides (an agent taking a command, a
+ * relay seen, time passing) holds only the meter_control row and reads the balance
+ * as committed. That is enough: a transaction that moves the balance across the
+ * limit needs the same row before it commits, so one of the two sees the other's
+ * result, whichever comes first.
+ *
+ * Meters that hold their own money (prepay_mode meter) cut by themselves; only an
+ * operator's order or a lock gives them a desired state.
+ */
+#include "decide.h"
+
+#include "utils/builtins.h"
+
+#include "account.h"
+#include "db.h"
+#include "level.h"
+#include "money.h"
+#include "reason.h"
+#include "relay.h"
+
+static void
+connect(void)
+{
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+/* The credit an account may use, in minor units. */
+static int64
+credit_limit(const Site *site, int32 account_id)
+{
+	static DbQuery query = { "SELECT round(credit_limit, $3)::text FROM prepay.account"
+							 " WHERE site_id = $1 AND account_id = $2",
+							 3,
+							 { INT4OID, INT4OID, INT4OID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id),
+					 Int32GetDatum(site->decimals) };
+	char *text = db_run(&query, args) == 1 ? db_text(0, 1) : NULL;
+	int64 minor;
+
+	if (text == NULL || decimal_parse(text, site->decimals, &minor) != DECIMAL_OK)
+		minor = setting_money(site, "credit_limit", 0);
+	return Max(minor, 0);
+}
+
+void
+decide_facts(const Site *site, const RelayMeter *meter, SupplyFacts *facts)
+{
+	memset(facts, 0, sizeof(*facts));
+	facts->locked = meter->locked;
+	facts->order = meter->order;
+	facts->has_account =
+		meter->account_id != 0 && account_balance(site, meter->account_id, &facts->balance);
+	if (facts->has_account)
+		facts->credit_limit = credit_limit(site, meter->account_id);
+	else
+		facts->vacant_supply = strcmp(setting_text(site, "vacant_supply"), "on") == 0;
+}
+
+static void
+follow(const Site *site, RelayMeter *meter, const SupplyFacts *facts, TimestampTz not_before)
+{
+	SupplyDecision decision;
+	RelayCause cause = { .not_before = not_before };
+
+	supply_decide(facts, &decision);
+	if (decision.side == SIDE_NONE)
+	{
+		/* Held: a cut that has not gone out yet waits for the next decision. */
+		if (meter->queued_id != 0 && meter->queued == SIDE_OFF)
+			relay_supersede(site, meter);
+		return;
+	}
+	cause.reason = reason_text(site, meter, facts, reason_decisive(&decision));
+	relay_desire(site, meter, decision.side, supply_rule_name(decision.rule));
+	(void) relay_follow(site, meter, &cause);
+}
+
+/* Only a lock or an order tells a meter with its own money what to do. */
+static void
+follow_order(const Site *site, RelayMeter *meter, TimestampTz not_before)
+{
+	RelayCause cause = { .reason = "operator's order", .not_before = not_before };
+	SupplyFacts facts = { .locked = meter->locked, .order = meter->order };
+	SupplyDecision decision;
+
+	if (!meter->locked && meter->order == ORDER_NONE)
+	{
+		relay_desire(site, meter, SIDE_NONE, "meter");
+		return;
+	}
+	supply_decide(&facts, &decision);
+	relay_desire(site, meter, decision.side, supply_rule_name(decision.rule));
+	(void) relay_follow(site, meter, &cause);
+}
+
+void
+decide_locked_meter(const Site *site, RelayMeter *meter, TimestampTz not_before)
+{
+	SupplyFacts facts;
+
+	if (!meter->is_prepaid)
+		return;
+	if (!meter->is_server)
+	{
+		follow_order(site, meter, not_before);
+		return;
+	}
+	decide_facts(site, meter, &facts);
+	follow(site, meter, &facts, not_before);
+}
+
+void
+decide_meter(const Site *site, int32 meter_id)
+{
+	RelayMeter *meter;
+
+	connect();
+	if (relay_lock(site, &meter_id, 1, &meter) == 1)
+		decide_locked_meter(site, meter, 0);
+	SPI_finish();
+}
+
+static int
+prepaid_meters(const Site *site, int32 account_id, int32 **meter_id)
+{
+	static DbQuery query = {
+		"SELECT t.meter_id FROM prepay.account_meter t JOIN prepay.meter m"
+		" ON m.site_id = t.site_id AND m.meter_id = t.meter_id WHERE t.site_id = $1"
+		" AND t.account_id = $2 AND t.valid_from <= $3 AND t.valid_to > $3"
+		" AND m.purpose = 'prepaid' AND m.prepay_mode = 'server' ORDER BY t.meter_id",
+		3,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id),
+					 TimestampTzGetDatum(site->now) };
+	int n = db_run(&query, args);
+	int i;
+
+	*meter_id = palloc(sizeof(int32) * Max(n, 1));
+	for (i = 0; i < n; i++)
+		(*meter_id)[i] = db_int32(i, 1);
+	SPI_freetuptable(SPI_tuptable);
+	return n;
+}
+
+static void
+supply_account(const Site *site, const LevelAccount *account, int64 balance, QuietBand *band)
+{
+	int64 limit = supply_limit(account->credit_limit, 0);
+	int32 *meter_id;
+	RelayMeter *meter;
+	int n = prepaid_meters(site, account->account_id, &meter_id);
+	int i;
+
+	if (n > 0)
+		n = relay_lock(site, meter_id, n, &meter);
+	for (i = 0; i < n; i++)
+	{
+		SupplyFacts facts = { .locked = meter[i].locked,
+							  .order = meter[i].order,
+							  .has_account = true,
+							  .balance = balance,
+							  .credit_limit = account->credit_limit };
+
+		follow(site, &meter[i], &facts, 0);
+	}
+	if (balance > limit)
+		band->above = Max(band->above, limit);
+	else
+		band->below = Min(band->below, limit + 1);
+}
+
+QuietBand
+decide_account(const Site *site, int32 account_id, int64 balance_minor)
+{
+	QuietBand band = { .is_set = true, .above = PG_INT64_MIN, .below = PG_INT64_MAX };
+	LevelAccount account;
+
+	/* A connection of its own gives all memory back: one statement may decide thousands. */
+	connect();
+	level_load(site, account_id, &account);
+	level_apply(site, &account, balance_minor, &band);
+	if (account.is_open)
+		supply_account(site, &account, balance_minor, &band);
+	SPI_finish();
+	Assert(band.above < balance_minor && balance_minor < band.below);
+	return band;
+}
+
+/*
+ * The relay state a reading shows. A change that no command explains is judged in
+ * relay_seen() and set right here. A meter that belongs to nobody is decided when
+ * its relay is first seen.
+ */
+void
+decide_observed(const Site *site, int32 meter_id, bool relay_closed, TimestampTz read_at)
+{
+	RelayMeter *meter;
+
+	connect();
+	if (relay_lock(site, &meter_id, 1, &meter) == 1 &&
+		relay_seen(site, meter, relay_closed, read_at) && meter->is_prepaid)
+	{
+		RelayCause cause = { .reason = relay_closed ? "the relay was found closed"
+													: "the relay was found open" };
+
+		if (meter->desired == SIDE_NONE && meter->account_id == 0)
+			decide_locked_meter(site, meter, 0);
+		else
+			(void) relay_follow(site, meter, &cause);
+	}
+	SPI_finish();
+}
+
+void
+decide_all_later(int32 site_id)
+{
+	static DbQuery accounts = {
+		"UPDATE prepay.account_state s SET quiet_above = NULL, quiet_below = NULL"
+		" FROM (SELECT account_id FROM prepay.account_state WHERE site_id = $1"
+		" AND quiet_above IS NOT NULL ORDER BY account_id FOR NO KEY UPDATE) AS l"
+		" WHERE s.site_id = $1 AND s.account_id = l.account_id",
+		1,
+		{ INT4OID }
+	};
+	static DbQuery vacant = {
+		"UPDATE prepay.meter_control c SET decide_at = '-infinity' WHERE c.site_id = $1"
+		" AND c.meter_id IN (SELECT l.meter_id FROM prepay.meter_control l WHERE l.site_id = $1"
+		" AND NOT EXISTS (SELECT FROM prepay.account_meter t WHERE t.site_id = l.site_id"
+		" AND t.meter_id = l.meter_id AND t.valid_to = 'infinity')"
+		" ORDER BY l.meter_id FOR NO KEY UPDATE SKIP LOCKED)",
+		1,
+		{ INT4OID }
+	};
+	Datum arg = Int32GetDatum(site_id);
+
+	db_run(&accounts, &arg);
+	db_run(&vacant, &arg);
+}

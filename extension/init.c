@@ -1,0 +1,17 @@
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/guc.h"
+
+#include "clock.h"
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	clock_init();
+	MarkGUCPrefixReserved("prepay");
+}

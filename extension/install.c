@@ -1,0 +1,146 @@
+/*
+ * install.c: prepay.install() creates the storage, which is not a member of the extension.
+ *
+ * Triggers on member tables would fire while a dump is being loaded and charge
+ * customers twice, and indexes, policies and partitions of member tables are
+ * not dumped. So CREATE EXTENSION makes code only, and this function runs, as
+ * the NOLOGIN role prepay_owner:
+ *
+ *   sql/storage/   once, in order: tables, indexes, triggers
+ *   sql/replay/    at every call: views, row security; then sql/comment/ and sql/grant/
+ *
+ * Storage of an older version is migrated step by step; each call is one
+ * transaction, so a failure leaves what was there.
+ */
+#include "postgres.h"
+
+#include "install.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+
+#include "comment.h"
+#include "db.h"
+#include "lock.h"
+#include "storage_sql.h"
+
+PG_FUNCTION_INFO_V1(prepay_install);
+
+static const char *const role_names[] = { "prepay_owner",	   "prepay_admin",	 "prepay_supervisor",
+										  "prepay_cashier",	   "prepay_dispatcher", "prepay_analyst",
+										  "prepay_agent",	   "prepay_tenant",
+										  "prepay_authenticator" };
+
+static void
+create_roles(void)
+{
+	int i;
+
+	for (i = 0; i < lengthof(role_names); i++)
+		if (!OidIsValid(get_role_oid(role_names[i], true)))
+			db_execute(psprintf("CREATE ROLE %s NOLOGIN", quote_identifier(role_names[i])));
+	CommandCounterIncrement();
+}
+
+static int32
+stored_version(void)
+{
+	Oid schema = get_namespace_oid("prepay", false);
+
+	if (!OidIsValid(get_relname_relid("installation", schema)))
+		return 0;
+	if (SPI_execute("SELECT storage_version FROM prepay.installation", true, 1) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		return 0;
+	return db_int32(0, 1);
+}
+
+static void
+run_parts(const StoragePart *part, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		db_execute(part[i].sql);
+}
+
+/* Shipped profiles: a newer revision replaces an older one, a site's own models are left alone. */
+static void
+load_profiles(void)
+{
+	static DbQuery query = {
+		"INSERT INTO prepay.meter_model AS m (code, profile) VALUES ($1, $2::jsonb)"
+		" ON CONFLICT (code) DO UPDATE SET profile = EXCLUDED.profile, loaded_at = pg_catalog.now()"
+		" WHERE (m.profile ->> 'rev')::numeric < (EXCLUDED.profile ->> 'rev')::numeric",
+		2,
+		{ TEXTOID, TEXTOID }
+	};
+	int i;
+
+	for (i = 0; i < lengthof(profile_parts); i++)
+	{
+		Datum args[] = { CStringGetTextDatum(profile_parts[i].name),
+						 CStringGetTextDatum(profile_parts[i].sql) };
+
+		db_run(&query, args);
+	}
+}
+
+static void
+set_version(void)
+{
+	db_execute(psprintf("INSERT INTO prepay.installation (storage_version) VALUES (%d)"
+						" ON CONFLICT (only_row) DO UPDATE SET storage_version = %d",
+						STORAGE_VERSION, STORAGE_VERSION));
+}
+
+Datum
+prepay_install(PG_FUNCTION_ARGS)
+{
+	DbSession session;
+	int32 version;
+	Oid superuser_id = GetUserId();
+	int sec_context;
+	Oid ignored;
+
+	if (!superuser())
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("only a superuser may install the prepay storage"),
+						errhint("It creates roles; afterwards no superuser is needed.")));
+	db_enter_as(&session, superuser_id);
+	/* Replayed parts say "does not exist, skipping" and the like: nothing a person has to read. */
+	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	lock_install();
+	create_roles();
+	db_execute("GRANT USAGE, CREATE ON SCHEMA prepay TO prepay_owner");
+	db_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA prepay TO prepay_owner");
+	version = stored_version();
+	if (version > STORAGE_VERSION)
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_NOT_INSTALLED),
+				 errmsg("the prepay storage has version %d, newer than this library's %d", version,
+						STORAGE_VERSION),
+				 errhint("Install the newer pg_prepay package.")));
+
+	GetUserIdAndSecContext(&ignored, &sec_context);
+	SetUserIdAndSecContext(get_role_oid("prepay_owner", false), sec_context);
+	if (version == 0)
+		run_parts(storage_parts, lengthof(storage_parts));
+	set_version();
+	run_parts(replay_parts, lengthof(replay_parts));
+	comment_apply(comment_parts[0].sql);
+	load_profiles();
+	SetUserIdAndSecContext(superuser_id, sec_context);
+	run_parts(grant_parts, lengthof(grant_parts));
+	db_leave(&session);
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf(
+		version == 0 ? "prepay storage version %d installed" : "prepay storage version %d is current",
+		STORAGE_VERSION)));
+}

@@ -1,0 +1,68 @@
+/*
+ * ledger.h: the one place where money is posted.
+ */
+#ifndef PREPAY_LEDGER_H
+#define PREPAY_LEDGER_H
+
+#include "postgres.h"
+
+#include "state.h"
+
+#define LEDGER_HASH_BYTES 32
+
+/* What is posted; NULL and 0 members are left empty. */
+typedef struct LedgerEntry
+{
+	const char *kind;
+	int64 amount_minor;		/* signed: what it does to the balance */
+	int32 day;				/* local day it concerns */
+	const char *key;
+	int32 ref_seq;			/* entry it corrects or reverses */
+	const char *tender;
+	const char *till;
+	int64 receipt_no;
+	const char *note;
+} LedgerEntry;
+
+/* Entries of one statement, written together by ledger_flush(). */
+typedef struct Posting
+{
+	const Site *site;
+	int n;
+	int room;
+	struct PostedEntry *entry;
+} Posting;
+
+extern void ledger_begin(Posting *posting, const Site *site);
+/*
+ * Post to a locked account: takes the next seq, chains the hash, moves the
+ * account's head. Returns the seq. Nothing is written before ledger_flush(),
+ * which must come before account_save_all() in the same statement.
+ */
+extern int32 ledger_post(Posting *posting, Account *account, const LedgerEntry *entry);
+extern void ledger_flush(Posting *posting);
+
+/* One row of ledger_entry as hashed: for verify(). */
+typedef struct LedgerRow
+{
+	int32 site_id;
+	int32 account_id;
+	int32 seq;
+	const char *kind;
+	const char *amount;			/* decimal text as stored */
+	const char *balance_after;
+	TimestampTz booked_at;
+	TimestampTz recorded_at;
+	int32 day;
+	const char *key;			/* NULL: empty */
+	int32 ref_seq;				/* 0: empty */
+	const char *operator_name;
+	const char *tender;
+	const char *till;
+	int64 receipt_no;			/* 0: empty */
+	const char *note;
+} LedgerRow;
+
+extern void ledger_hash(const uint8 *previous, const LedgerRow *row, uint8 *hash);
+
+#endif

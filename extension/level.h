@@ -1,0 +1,41 @@
+/*
+ * level.h: alarm levels of an account.
+ */
+#ifndef PREPAY_LEVEL_H
+#define PREPAY_LEVEL_H
+
+#include "decide.h"
+
+#define LEVEL_KINDS 3
+
+/* A threshold of the account, from shallow to deep: alarm1, alarm2, arrears. */
+typedef struct Level
+{
+	const char *kind;
+	bool has_threshold;
+	int64 threshold; /* minor units: crossed at and below it */
+	int64 margin;	 /* cleared only above threshold + margin */
+} Level;
+
+typedef struct LevelAccount
+{
+	int32 account_id;
+	char *code;
+	char *phone;	/* NULL: none */
+	char *language; /* NULL: the site's */
+	bool is_open;
+	int64 credit_limit; /* minor units */
+	int stored_level;	/* account_state.alarm_level */
+	Level level[LEVEL_KINDS];
+} LevelAccount;
+
+/* Load an account and its thresholds: its own, else its strictest meter's, else the site's. */
+extern void level_load(const Site *site, int32 account_id, LevelAccount *account);
+/*
+ * Raise and clear alarms and write messages for a balance; narrows the band to
+ * where nothing of this changes.
+ */
+extern void level_apply(const Site *site, const LevelAccount *account, int64 balance,
+						QuietBand *band);
+
+#endif

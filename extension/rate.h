@@ -1,0 +1,215 @@
+/*
+ * rate.h: energy to money.
+ *
+ *   interval --rate_split--> pieces --rate_sort, rate_walk--> lines --rate_bill--> bill lines
+ *
+ * An interval is the energy between two neighbouring accepted register values
+ * of one meter. A piece is the part of it that lies in one local day, one
+ * period, one tariff version. Walking the pieces of an account in time order
+ * through the tiers gives lines: Wh per (meter, day, version, period, tier).
+ * Lines are what is stored; the money of a line is Wh times a fixed unit, so any
+ * batching, order of arrival and read frequency gives the same sum.
+ */
+#ifndef PREPAY_RATE_H
+#define PREPAY_RATE_H
+
+#include "tariff.h"
+
+/* An interval that falls into more parts than this is refused: a century of hourly slots. */
+#define RATE_MAX_PARTS (1 << 20)
+
+typedef enum RateResult
+{
+	RATE_OK,
+	RATE_NO_TARIFF,		/* part of the interval has no tariff in force */
+	RATE_OVERFLOW		/* also: more than RATE_MAX_PARTS parts */
+} RateResult;
+
+/* A stretch of time under one tariff version. Spans ascend and touch; they cover the interval. */
+typedef struct RateSpan
+{
+	int64_t from;
+	int64_t to;
+	int32_t tariff_id;
+	int32_t version;
+	const Tariff *tariff;	/* NULL: no tariff in force */
+} RateSpan;
+
+typedef struct RatePiece
+{
+	int64_t from;
+	int64_t to;
+	int64_t wh;
+	int32_t meter_id;
+	int32_t tariff_id;
+	int32_t version;
+	int32_t day;
+	int32_t accum_start;	/* accumulation period [start, end) in days */
+	int32_t accum_end;
+	int16_t season;
+	int16_t period;
+	bool estimated;
+	const Tariff *tariff;
+} RatePiece;
+
+typedef struct RatePieceVec
+{
+	int n;
+	int capacity;
+	RatePiece *item;
+} RatePieceVec;
+
+/*
+ * Energy so far of one accumulation period of one tariff code, over all versions.
+ * wh is the tier position; by_period[] splits it for proportional allocation (by
+ * period index of the version in force; energy of an earlier version is counted
+ * under the period of the same name, or the first where there is none).
+ */
+typedef struct RatePosition
+{
+	int32_t tariff_id;
+	int32_t accum_start;
+	int64_t wh;
+	int64_t by_period[TARIFF_MAX_PERIODS];
+	const Tariff *tariff;	/* version whose period indexes by_period has; NULL: the next used */
+} RatePosition;
+
+typedef struct RatePositionVec
+{
+	int n;
+	int capacity;
+	RatePosition *item;
+} RatePositionVec;
+
+/* For proportional versions tier is 0 and wh the raw energy of the period; rate_bill shares it. */
+typedef struct RateLine
+{
+	int32_t meter_id;
+	int32_t day;
+	int32_t tariff_id;
+	int32_t version;
+	int32_t accum_start;
+	int32_t accum_end;
+	int16_t season;
+	int16_t period;
+	int16_t tier;			/* from 0 */
+	int64_t wh;
+	int64_t estimated_wh;
+	const Tariff *tariff;
+} RateLine;
+
+typedef struct RateLineVec
+{
+	int n;
+	int capacity;
+	RateLine *item;
+} RateLineVec;
+
+/* One step of the walk: a piece, or the part of it within one tier. */
+typedef struct RateStep
+{
+	const RatePiece *piece;
+	int64_t from;			/* part of the piece, by energy */
+	int64_t to;
+	int64_t wh;
+	int64_t position_wh;	/* tier position before the step */
+	int16_t tier;
+} RateStep;
+
+typedef void (*RateTrace)(void *context, const RateStep *step);
+
+typedef enum BillComponent
+{
+	BILL_ENERGY,
+	BILL_STANDING,
+	BILL_SURCHARGE
+} BillComponent;
+
+typedef struct BillLine
+{
+	int32_t meter_id;		/* 0: the account itself (standing charges and what rests on them) */
+	int32_t day;
+	int32_t tariff_id;
+	int32_t version;
+	BillComponent component;
+	int16_t index;			/* standing or surcharge number; 0 for energy */
+	int16_t period;			/* energy only, else -1 */
+	int16_t tier;			/* energy only, else -1 */
+	int64_t wh;				/* energy and per-kWh surcharges, else 0 */
+	int64_t estimated_wh;
+	Exact amount;
+	const Tariff *tariff;
+} BillLine;
+
+typedef struct BillVec
+{
+	int n;
+	int capacity;
+	BillLine *item;
+} BillVec;
+
+/*
+ * Append the pieces of one interval [from, to), from < to, wh >= 0. Wh are
+ * shared by elapsed microseconds, largest remainder, the earlier part first on
+ * a tie; neighbouring parts of the same day, version and period are one part.
+ * Parts of 0 Wh are dropped (an interval of 0 Wh gives none). estimated marks
+ * the pieces when the interval had to be shared among more than one.
+ * RATE_NO_TARIFF sets *lacking to the first instant without one and appends nothing.
+ */
+extern RateResult rate_split(const CalZone *zone, const RateSpan *span, int n_span,
+							 int32_t meter_id, int64_t from, int64_t to, int64_t wh,
+							 bool estimated, RatePieceVec *pieces, int64_t *lacking);
+
+/* The same with the energy by period known from the meter's own TOU registers:
+ * period_wh[] by the period index of the first span's tariff, summing to wh. Each
+ * period's energy is shared by time among that period's stretches; a period that
+ * has energy but no stretch (the meter's clock differs from ours) goes to the
+ * stretch nearest to a slot of that period, keeping its period. */
+extern RateResult rate_split_periods(const CalZone *zone, const RateSpan *span, int n_span,
+									 int32_t meter_id, int64_t from, int64_t to,
+									 const int64_t *period_wh, bool estimated,
+									 RatePieceVec *pieces, int64_t *lacking);
+
+/* Order of the walk: by end, start, meter_id (then version and period: the order is total). */
+extern int rate_compare_pieces(const void *a, const void *b);
+extern void rate_sort(RatePieceVec *pieces);
+
+/*
+ * Walk sorted pieces: moves the positions on and adds to the lines. A missing
+ * position starts at 0. trace may be NULL.
+ */
+extern RateResult rate_walk(const RatePiece *piece, int n, int64_t extra_wh_per_month,
+							RatePositionVec *positions, RateLineVec *lines,
+							RateTrace trace, void *context);
+
+/*
+ * Turn lines into bill lines with exact amounts. before holds the positions at
+ * the start of the first line's day (needed by proportional versions only, may
+ * then not be NULL). Lines are taken in (day, version, meter) order. Energy
+ * lines come first, then the surcharges that rest on energy per (meter, day, version).
+ * The sum over all bill lines is exact; for chronological versions it equals
+ * sum of wh * tariff->unit[period][tier].
+ */
+extern RateResult rate_bill(const RateLine *line, int n, int64_t extra_wh_per_month,
+							const RatePositionVec *before, BillVec *bill);
+
+/*
+ * Standing charges of one local day and the surcharges that rest on them; cut:
+ * supply was off the whole day. Monthly amounts are shared over the days of the
+ * calendar month so that they add up to the cent and beyond (telescoped at 10^-12).
+ */
+extern RateResult rate_standing(const Tariff *tariff, int32_t tariff_id, int32_t version,
+								int32_t day, bool cut, BillVec *bill);
+
+/* Sum of the exact cost of lines without expanding them; chronological versions only. */
+extern bool rate_cost(const RateLine *line, int n, Exact *sum);
+
+/* Position of (tariff_id, accum_start), created at 0 when absent. */
+extern RatePosition *rate_position(RatePositionVec *positions, int32_t tariff_id,
+								   int32_t accum_start);
+/* Recount by_period under the periods of another version of the tariff, by name. */
+extern void rate_position_use(RatePosition *position, const Tariff *tariff);
+/* Add wh to the line with the key of `like`, appending it when absent. */
+extern bool rate_add_line(RateLineVec *lines, const RateLine *like);
+
+#endif

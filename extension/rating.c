@@ -1,0 +1,653 @@
+/*
+ * rating.c: the statement trigger on prepay.reading.
+ *
+ *   transition table → readings by meter → believed or held (accept)
+ *     → intervals → pieces → lines (rate) → sealed days (seal) → entries (ledger)
+ *     → balance → alarms, supply, commands (decide)
+ *
+ * One call rates the whole statement and writes in bulk. Locks are taken in the
+ * order of lock.h; the rows of a meter that belongs to an account are protected
+ * by the account's lock, so its own row is read after that lock and not locked.
+ *
+ * The fast way appends: a reading later than the meter's last one, in a stretch
+ * in which account, ratio and tariff are known to be constant (facts_from,
+ * tariff_from, tariff_until of meter_state). Everything else (late readings,
+ * changes of any dated fact, missing tariffs) marks the account, and rerate.c
+ * computes it from its readings as if they had just come in order. Both ways use
+ * the same split and walk, so they agree to the last digit.
+ *
+ * A crash before commit leaves neither the readings nor any of their effects.
+ */
+#include "rating.h"
+
+#include "access/htup_details.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+#include "utils/tuplestore.h"
+
+#include "auth.h"
+#include "db.h"
+#include "lock.h"
+#include "rerate.h"
+#include "seal.h"
+#include "tariff_store.h"
+
+#define MAX_SPANS 64
+
+PG_FUNCTION_INFO_V1(prepay_reading_insert);
+
+typedef struct ReadingVec
+{
+	int n;
+	int room;
+	Reading *item;
+} ReadingVec;
+
+/* ---- the transition table ---- */
+
+typedef struct ReadingColumns
+{
+	int site_id;
+	int meter_id;
+	int read_at;
+	int kwh;
+	int reverse_kwh;
+	int kw;
+	int relay_closed;
+} ReadingColumns;
+
+static void
+find_columns(TupleDesc desc, ReadingColumns *columns)
+{
+	columns->site_id = SPI_fnumber(desc, "site_id");
+	columns->meter_id = SPI_fnumber(desc, "meter_id");
+	columns->read_at = SPI_fnumber(desc, "read_at");
+	columns->kwh = SPI_fnumber(desc, "kwh");
+	columns->reverse_kwh = SPI_fnumber(desc, "reverse_kwh");
+	columns->kw = SPI_fnumber(desc, "kw");
+	columns->relay_closed = SPI_fnumber(desc, "relay_closed");
+}
+
+static int64
+register_value(Datum kwh)
+{
+	int64 wh;
+
+	if (!numeric_to_milli(kwh, &wh))
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_BAD_READING), errmsg("a register value must be a number"),
+				 errhint("Leave the reading out when the meter gave none.")));
+	return wh;
+}
+
+static void
+read_slot(TupleTableSlot *slot, const ReadingColumns *columns, Reading *reading)
+{
+	bool isnull;
+	Datum value;
+
+	reading->site_id = DatumGetInt32(slot_getattr(slot, columns->site_id, &isnull));
+	reading->meter_id = DatumGetInt32(slot_getattr(slot, columns->meter_id, &isnull));
+	reading->read_at = DatumGetTimestampTz(slot_getattr(slot, columns->read_at, &isnull));
+	reading->wh = register_value(slot_getattr(slot, columns->kwh, &isnull));
+	value = slot_getattr(slot, columns->reverse_kwh, &isnull);
+	reading->reverse_wh = isnull ? -1 : register_value(value);
+	if (!isnull && reading->reverse_wh == -1)
+		reading->reverse_wh = -2;	/* -0.001 kWh was displayed: negative, not absent */
+	value = slot_getattr(slot, columns->kw, &isnull);
+	reading->has_kw = !isnull;
+	if (!isnull)
+		reading->kw = datumCopy(value, false, -1);
+	value = slot_getattr(slot, columns->relay_closed, &isnull);
+	reading->relay_closed = isnull ? -1 : DatumGetBool(value);
+}
+
+static int
+compare_readings(const void *a, const void *b)
+{
+	const Reading *left = a;
+	const Reading *right = b;
+
+	if (left->site_id != right->site_id)
+		return left->site_id < right->site_id ? -1 : 1;
+	if (left->meter_id != right->meter_id)
+		return left->meter_id < right->meter_id ? -1 : 1;
+	return left->read_at < right->read_at ? -1 : left->read_at > right->read_at;
+}
+
+static void
+collect(TriggerData *trigger, ReadingVec *readings)
+{
+	ReadingColumns columns;
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation),
+													&TTSOpsMinimalTuple);
+
+	find_columns(RelationGetDescr(trigger->tg_relation), &columns);
+	/* The tuplestore is shared by all triggers of the statement: begin at its begin. */
+	tuplestore_rescan(trigger->tg_newtable);
+	while (tuplestore_gettupleslot(trigger->tg_newtable, true, false, slot))
+	{
+		if (readings->n == readings->room)
+		{
+			readings->room = Max(64, readings->room * 2);
+			readings->item = core_realloc(readings->item, sizeof(Reading) * readings->room);
+		}
+		read_slot(slot, &columns, &readings->item[readings->n++]);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	if (readings->n > 1)
+		qsort(readings->item, readings->n, sizeof(Reading), compare_readings);
+}
+
+/* ---- meters and accounts of a site's readings ---- */
+
+typedef struct MeterMap
+{
+	int n;
+	Meter **meter;	/* ascending meter_id */
+} MeterMap;
+
+static int
+compare_meters(const void *a, const void *b)
+{
+	int32 left = (*(Meter *const *) a)->meter_id;
+	int32 right = (*(Meter *const *) b)->meter_id;
+
+	return left < right ? -1 : left > right;
+}
+
+static Meter *
+find_meter(const MeterMap *map, int32 meter_id)
+{
+	int low = 0;
+	int high = map->n - 1;
+
+	while (low <= high)
+	{
+		int middle = (low + high) / 2;
+		int32 id = map->meter[middle]->meter_id;
+
+		if (id == meter_id)
+			return map->meter[middle];
+		if (id < meter_id)
+			low = middle + 1;
+		else
+			high = middle - 1;
+	}
+	return NULL;
+}
+
+static void
+unknown_meter(const Site *site, int32 meter_id)
+{
+	ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
+					errmsg("site \"%s\" has no meter %d", site->code, meter_id),
+					errdetail("The readings of this statement are not stored."),
+					errhint("Add it to prepay.meter first, or use prepay.ingest(), which files such "
+							"rows for review.")));
+}
+
+/* Accounts concerned by these meters (n ids, ascending), and the meters that have none. */
+static void
+owners(const Site *site, const int32 *meter_id, int n, int32 **account_id, int *n_account,
+	   int32 **unowned, int *n_unowned)
+{
+	static DbQuery query = { "SELECT meter_id, account_id, leaving_account_id"
+							 " FROM prepay.meter_state WHERE site_id = $1 AND meter_id = ANY ($2)"
+							 " ORDER BY meter_id",
+							 2,
+							 { INT4OID, INT4ARRAYOID } };
+	Datum args[] = { Int32GetDatum(site->site_id), db_array_int32(meter_id, n) };
+	int found = db_run(&query, args);
+	int i;
+
+	*account_id = palloc(sizeof(int32) * 2 * Max(found, 1));
+	*unowned = palloc(sizeof(int32) * Max(found, 1));
+	*n_account = *n_unowned = 0;
+	for (i = 0; i < found; i++)
+	{
+		int32 account = db_int32_or(i, 2, 0);
+		int32 leaving = db_int32_or(i, 3, 0);
+
+		if (db_int32(i, 1) != meter_id[i])
+			unknown_meter(site, meter_id[i]);
+		if (account)
+			(*account_id)[(*n_account)++] = account;
+		else
+			(*unowned)[(*n_unowned)++] = meter_id[i];
+		if (leaving)
+			(*account_id)[(*n_account)++] = leaving;
+	}
+	if (found < n)
+		unknown_meter(site, meter_id[found]);
+}
+
+static void
+build_map(Account *account, int n_account, Meter *unowned, int n_unowned, MeterMap *map)
+{
+	int a;
+	int m;
+
+	map->n = n_unowned;
+	for (a = 0; a < n_account; a++)
+		map->n += account[a].n_meter;
+	map->meter = palloc(sizeof(Meter *) * Max(map->n, 1));
+	map->n = 0;
+	for (a = 0; a < n_account; a++)
+		for (m = 0; m < account[a].n_meter; m++)
+			map->meter[map->n++] = account[a].meter[m];
+	for (m = 0; m < n_unowned; m++)
+		map->meter[map->n++] = &unowned[m];
+	qsort(map->meter, map->n, sizeof(Meter *), compare_meters);
+}
+
+/* ---- one meter ---- */
+
+static void
+mark_rerate(Account *account, int32 day)
+{
+	account->rerate_from = Min(account->rerate_from, day);
+}
+
+/* The tariff window the fast way relies on; false: the tariff changes inside the interval. */
+static bool
+tariff_is_constant(const Site *site, Meter *meter, TimestampTz from, TimestampTz to)
+{
+	TariffRules rules;
+
+	if (from >= meter->tariff_from && to <= meter->tariff_until)
+		return meter->tariff_id != 0;
+	rules = tariff_rules(site, meter->meter_id, meter->account_id);
+	meter->tariff_id = tariff_at(&rules, from, &meter->tariff_from, &meter->tariff_until);
+	return meter->tariff_id != 0 && to <= meter->tariff_until;
+}
+
+/* Append the pieces of one interval to the account; false: the slow way has to do it. */
+static bool
+append_interval(RatingRun *run, Meter *meter, const Reading *reading, const RegisterStep *step)
+{
+	Account *account = meter->account;
+	TimestampTz from = meter->last_read_at;
+	RateSpan span[MAX_SPANS];
+	int64_t lacking;
+	int n;
+
+	if (from < meter->facts_from || !tariff_is_constant(run->site, meter, from, reading->read_at))
+		return false;
+	n = tariff_code_spans(tariff_code(run->site, meter->tariff_id), from, reading->read_at, span,
+						  MAX_SPANS);
+	switch (rate_split(run->site->zone, span, n, meter->meter_id, from, reading->read_at,
+					   accept_energy(meter, meter->register_wh, meter->reverse_wh, step),
+					   reading->read_at - from > run->gap_us, &account->pieces, &lacking))
+	{
+		case RATE_OK:
+			return true;
+		case RATE_NO_TARIFF:
+			return false;
+		case RATE_OVERFLOW:
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("energy out of range")));
+	}
+	return false;
+}
+
+static void
+believe(Meter *meter, const Reading *reading)
+{
+	meter->has_register = true;
+	meter->last_read_at = reading->read_at;
+	meter->register_wh = reading->wh;
+	if (reading->reverse_wh >= 0)
+		meter->reverse_wh = reading->reverse_wh;
+	meter->dirty = true;
+}
+
+static void
+hold(RatingRun *run, const Meter *meter, const Reading *reading, const char *reason)
+{
+	accept_hold(run->site, meter->meter_id, reading->read_at, reading->wh, reason, "held",
+				accept_detail(meter, reading, reason));
+}
+
+/* What a reading shows besides energy: the last one counts, believed or not. */
+static void
+note_status(Meter *meter, const Reading *reading)
+{
+	meter->has_kw = reading->has_kw;
+	meter->kw = reading->kw;
+	if (reading->relay_closed >= 0 && reading->relay_closed != meter->relay_closed)
+	{
+		meter->relay_closed = reading->relay_closed;
+		meter->relay_changed_at = reading->read_at;
+	}
+	meter->dirty = true;
+}
+
+/*
+ * The first reading after a meter changed hands tells what its former account
+ * used to the end; that account was locked with the others.
+ */
+static void
+settle_former_owner(RatingRun *run, Meter *meter, const Reading *reading)
+{
+	int i;
+
+	if (meter->leaving_account_id == 0 || reading->read_at < meter->facts_from)
+		return;
+	for (i = 0; i < run->n_account; i++)
+		if (run->account[i].account_id == meter->leaving_account_id)
+			mark_rerate(&run->account[i], site_local_day(run->site, meter->last_read_at));
+	meter->leaving_account_id = 0;
+	meter->dirty = true;
+}
+
+static void
+take_reading(RatingRun *run, Meter *meter, const Reading *reading)
+{
+	const char *reason = accept_value(run->site, meter, reading, run->drift_limit_us);
+	RegisterStep step;
+
+	if (reason)
+	{
+		hold(run, meter, reading, reason);
+		return;
+	}
+	if (meter->has_register && reading->read_at <= meter->last_read_at)
+	{
+		int32 day = rerate_accept_late(run->site, meter, reading, run->spike_margin_e6);
+
+		if (meter->account && day != NO_RERATE)
+			mark_rerate(meter->account, day);
+		return;
+	}
+	note_status(meter, reading);
+	if (meter->has_register)
+	{
+		reason = accept_step(meter, meter->last_read_at, meter->register_wh, meter->reverse_wh,
+							 reading->read_at, reading->wh, reading->reverse_wh,
+							 run->spike_margin_e6, &step);
+		if (reason)
+		{
+			hold(run, meter, reading, reason);
+			return;
+		}
+		if (meter->account && meter->account->rerate_from == NO_RERATE &&
+			!append_interval(run, meter, reading, &step))
+			mark_rerate(meter->account, site_local_day(run->site, meter->last_read_at));
+	}
+	believe(meter, reading);
+}
+
+/* ---- one account ---- */
+
+void
+rating_positions(const Site *site, Account *account, const RatePieceVec *pieces,
+				 RatePositionVec *positions)
+{
+	int i;
+
+	account_positions(account, positions);
+	for (i = 0; i < pieces->n; i++)
+	{
+		const RatePiece *piece = &pieces->item[i];
+		RatePosition seed = { .tariff_id = piece->tariff_id, .accum_start = piece->accum_start };
+		int before = positions->n;
+
+		(void) rate_position(positions, piece->tariff_id, piece->accum_start);
+		if (positions->n == before || piece->accum_start > account->sealed_to)
+			continue;
+		/* First energy under this code in a period that began before the open days. */
+		usage_position(site, account->account_id, account->sealed_to, &seed, piece->tariff);
+		*rate_position(&account->base, seed.tariff_id, seed.accum_start) = seed;
+		*rate_position(positions, seed.tariff_id, seed.accum_start) = seed;
+		account->dirty = true;
+	}
+}
+
+static int64
+base_wh(const Account *account, const RatePiece *piece)
+{
+	int i;
+
+	for (i = 0; i < account->base.n; i++)
+		if (account->base.item[i].tariff_id == piece->tariff_id &&
+			account->base.item[i].accum_start == piece->accum_start)
+			return account->base.item[i].wh;
+	return 0;
+}
+
+/*
+ * Several meters: the walk goes by time over all of them, and other meters'
+ * energy of the open days has been walked already. That changes nothing as long
+ * as all open energy lies in one tier; where it crosses a bound the open days
+ * are walked again from their start.
+ */
+static bool
+order_matters(const Account *account, const RatePositionVec *positions)
+{
+	int i;
+
+	for (i = 0; i < account->pieces.n; i++)
+	{
+		const RatePiece *piece = &account->pieces.item[i];
+		int64_t bound[TARIFF_MAX_TIERS];
+		int64 begin = base_wh(account, piece);
+		int64 end = 0;
+		int k;
+
+		if (piece->tariff->n_tier == 1 || piece->tariff->allocation == ALLOCATE_PROPORTIONAL)
+			continue;
+		if (piece->tariff->n_season > 1 && account->sealed_to < piece->day - 1)
+			return true;
+		if (!tariff_bounds(piece->tariff, piece->season, piece->accum_start, piece->accum_end,
+						   account->tier_extra_wh, bound))
+			return true;
+		for (k = 0; k < positions->n; k++)
+			if (positions->item[k].tariff_id == piece->tariff_id &&
+				positions->item[k].accum_start == piece->accum_start)
+				end = positions->item[k].wh;
+		for (k = 0; k < account->pieces.n; k++)
+			if (account->pieces.item[k].tariff_id == piece->tariff_id &&
+				account->pieces.item[k].accum_start == piece->accum_start)
+				end += account->pieces.item[k].wh;
+		for (k = 0; k < piece->tariff->n_tier - 1; k++)
+			if (begin < bound[k] && bound[k] < end)
+				return true;
+	}
+	return false;
+}
+
+static void
+spread_lines(Account *account, const RateLineVec *lines)
+{
+	int i;
+	int m;
+
+	for (i = 0; i < lines->n; i++)
+		for (m = 0; m < account->n_meter; m++)
+			if (account->meter[m]->meter_id == lines->item[i].meter_id &&
+				!rate_add_line(&account->meter[m]->lines, &lines->item[i]))
+				ereport(ERROR,
+						(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("energy out of range")));
+}
+
+static void
+walk_account(RatingRun *run, Account *account)
+{
+	RatePositionVec positions = { 0 };
+	RateLineVec lines = { 0 };
+	bool several = account->n_meter > 1 || account->leaving.n > 0;
+
+	if (account->pieces.n == 0)
+		return;
+	rating_positions(run->site, account, &account->pieces, &positions);
+	if (several && order_matters(account, &positions))
+	{
+		mark_rerate(account, account->sealed_to);
+		return;
+	}
+	rate_sort(&account->pieces);
+	if (rate_walk(account->pieces.item, account->pieces.n, account->tier_extra_wh, &positions,
+				  several ? &lines : &account->meter[0]->lines, NULL, NULL) != RATE_OK)
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("energy out of range")));
+	if (several)
+		spread_lines(account, &lines);
+}
+
+void
+rating_begin(RatingRun *run, const Site *site)
+{
+	memset(run, 0, sizeof(*run));
+	run->site = site;
+	ledger_begin(&run->posting, site);
+	run->drift_limit_us = setting_interval_us(site, "clock_drift_limit", 0);
+	run->spike_margin_e6 = setting_micro(site, "spike_margin", 1000000);
+	run->gap_us = 2 * setting_interval_us(site, "poll_interval", 0);
+}
+
+/* Outside the quiet band something may have to be said or switched. */
+static void
+decide_if_needed(RatingRun *run, Account *account)
+{
+	int64 balance = account_balance_of(run->site, account);
+
+	if (account->quiet.is_set && balance > account->quiet.above && balance < account->quiet.below)
+		return;
+	account->quiet = decide_account(run->site, account->account_id, balance);
+	account->dirty = true;
+}
+
+void
+rating_finish(RatingRun *run, Account *account, int n_account)
+{
+	int i;
+
+	for (i = 0; i < n_account; i++)
+	{
+		seal_days(run->site, &account[i], seal_ready_to(run->site, &account[i]), &run->posting,
+				  &run->usage);
+		decide_if_needed(run, &account[i]);
+	}
+	ledger_flush(&run->posting);
+	usage_flush(run->site, &run->usage);
+	account_save_all(run->site, account, n_account);
+}
+
+/* The relay was seen in another state than before. */
+static void
+report_relays(const Site *site, const MeterMap *map)
+{
+	int i;
+
+	for (i = 0; i < map->n; i++)
+		if (map->meter[i]->relay_changed_at != 0)
+			decide_observed(site, map->meter[i]->meter_id, map->meter[i]->relay_closed == 1,
+							map->meter[i]->relay_changed_at);
+}
+
+static void
+take_readings(RatingRun *run, const MeterMap *map, const Reading *reading, int n)
+{
+	Datum *time = palloc(sizeof(Datum) * n);
+	int begin;
+	int end;
+	int i;
+
+	for (i = 0; i < n; i++)
+		time[i] = TimestampTzGetDatum(reading[i].read_at);
+	for (begin = 0; begin < n; begin = end)
+	{
+		Meter *meter = find_meter(map, reading[begin].meter_id);
+
+		for (end = begin; end < n && reading[end].meter_id == meter->meter_id; end++)
+			;
+		for (i = begin; i < end; i++)
+		{
+			meter->undecided = &time[i + 1];
+			meter->n_undecided = end - i - 1;
+			settle_former_owner(run, meter, &reading[i]);
+			take_reading(run, meter, &reading[i]);
+		}
+	}
+}
+
+static void
+rate_site(const Site *site, const Reading *reading, int n)
+{
+	int32 *meter_id = palloc(sizeof(int32) * n);
+	int n_id = 0;
+	int32 *account_id;
+	int32 *unowned_id;
+	int n_account;
+	int n_unowned;
+	int i;
+	Account *account;
+	Meter *unowned;
+	Meter **dirty;
+	MeterMap map;
+	RatingRun run;
+
+	for (i = 0; i < n; i++)
+		if (n_id == 0 || meter_id[n_id - 1] != reading[i].meter_id)
+			meter_id[n_id++] = reading[i].meter_id;
+	rating_begin(&run, site);
+	owners(site, meter_id, n_id, &account_id, &n_account, &unowned_id, &n_unowned);
+	account = account_lock_all(site, account_id, n_account, &n_account);
+	unowned = n_unowned ? meter_lock_unowned(site, unowned_id, n_unowned, &n_unowned) : NULL;
+	run.account = account;
+	run.n_account = n_account;
+	build_map(account, n_account, unowned, n_unowned, &map);
+	take_readings(&run, &map, reading, n);
+
+	for (i = 0; i < n_account; i++)
+	{
+		if (account[i].rerate_from == NO_RERATE)
+			walk_account(&run, &account[i]);
+		if (account[i].rerate_from != NO_RERATE)
+			rerate_account(&run, &account[i], account[i].rerate_from);
+	}
+	rating_finish(&run, account, n_account);
+	dirty = palloc(sizeof(Meter *) * Max(n_unowned, 1));
+	for (i = 0; i < n_unowned; i++)
+		dirty[i] = &unowned[i];
+	meter_save_all(site, dirty, n_unowned);
+	report_relays(site, &map);
+}
+
+/* AFTER INSERT FOR EACH STATEMENT trigger of prepay.reading, new rows as new_readings. */
+Datum
+prepay_reading_insert(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	ReadingVec readings = { 0 };
+	DbSession session;
+	int begin;
+	int end;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) || trigger->tg_newtable == NULL)
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("reading_insert is the statement trigger of prepay.reading")));
+	db_enter(&session);
+	collect(trigger, &readings);
+	for (begin = 0; begin < readings.n; begin = end)
+	{
+		int32 site_id = readings.item[begin].site_id;
+
+		for (end = begin; end < readings.n && readings.item[end].site_id == site_id; end++)
+			;
+		if (session.caller != db_owner() && !auth_has_site(session.caller, site_id))
+			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+							errmsg("you have no right on site %d", site_id),
+							errhint("An administrator can add you to prepay.operator_site.")));
+		lock_site_shared(site_id);
+		rate_site(site_get(site_id), readings.item + begin, end - begin);
+	}
+	db_leave(&session);
+	return PointerGetDatum(NULL);
+}

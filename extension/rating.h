@@ -1,0 +1,35 @@
+/*
+ * rating.h: from stored readings to balances, in the statement that stored them.
+ */
+#ifndef PREPAY_RATING_H
+#define PREPAY_RATING_H
+
+#include "accept.h"
+#include "ledger.h"
+#include "state.h"
+#include "usage.h"
+
+#define NO_RERATE PG_INT32_MAX
+
+/* Work on the locked accounts of one statement at one site. */
+typedef struct RatingRun
+{
+	const Site *site;
+	Posting posting;
+	UsageBatch usage;
+	int64 drift_limit_us;
+	int64 spike_margin_e6;
+	int64 gap_us;			/* an interval longer than this is marked estimated when shared */
+	Account *account;		/* locked accounts, ascending */
+	int n_account;
+} RatingRun;
+
+extern void rating_begin(RatingRun *run, const Site *site);
+/* Seal what can be sealed, decide what the balance calls for, write everything back. */
+extern void rating_finish(RatingRun *run, Account *account, int n_account);
+
+/* Positions for a walk that starts from the account's present state; seeds missing ones. */
+extern void rating_positions(const Site *site, Account *account, const RatePieceVec *pieces,
+							 RatePositionVec *positions);
+
+#endif

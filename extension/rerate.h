@@ -1,0 +1,71 @@
+/*
+ * rerate.h: rating an account again from its readings.
+ */
+#ifndef PREPAY_RERATE_H
+#define PREPAY_RERATE_H
+
+#include "rating.h"
+
+/*
+ * Compute the account from a local day on, as if all its readings had just come
+ * in order; sealed days that differ get correction lines and one linked
+ * correction entry, open days are replaced.
+ */
+extern void rerate_account(RatingRun *run, Account *account, int32 from_day);
+
+/* Where a meter's register stands after its last rated reading. */
+typedef struct RerateMeter
+{
+	int32 meter_id;
+	bool has_register;
+	TimestampTz last_read_at;
+	int64 register_wh;
+	int64 reverse_wh;
+} RerateMeter;
+
+/* A reading that begins or ceases to wait for a tariff. */
+typedef struct RerateWaiting
+{
+	int32 meter_id;
+	TimestampTz read_at;
+	int64 wh;
+	bool waits;
+} RerateWaiting;
+
+typedef struct RerateResult
+{
+	RateLineVec lines;			/* all days >= from_day, by (day, version, meter) */
+	RatePositionVec before;		/* tier positions at the start of from_day */
+	int n_meter;
+	RerateMeter *meter;
+	int n_waiting;
+	int waiting_room;
+	RerateWaiting *waiting;
+	int32 waits_from;			/* see Account */
+} RerateResult;
+
+/* What the account's usage should be from a local day on. Changes nothing. trace may be NULL. */
+extern void rerate_compute(const Site *site, int32 account_id, int64 tier_extra_wh, int32 from_day,
+						   int64 gap_us, RateTrace trace, void *context, RerateResult *result);
+
+/* Bill lines the days [from_day, to_day) should have. */
+extern void rerate_should_be(const Site *site, const Account *account, int32 from_day,
+							 int32 to_day, const RerateResult *result, BillVec *bill);
+/* Should-be minus booked of the sealed days from from_day on; empty when they agree. */
+extern void rerate_differences(const Site *site, const Account *account, int32 from_day,
+							   const RerateResult *result, BillVec *bill);
+
+/* Judge a reading earlier than the meter's last; returns the day to rate again from, or NO_RERATE. */
+extern int32 rerate_accept_late(const Site *site, const Meter *meter, const Reading *reading,
+								int64 spike_margin_e6);
+
+/* Queue accounts whose price changed for the past; tick() works them off. */
+extern void rerate_queue_tariff(const Site *site, int32 tariff_id, TimestampTz valid_from);
+extern void rerate_queue_target(const Site *site, const char *kind, int32 target_id,
+								TimestampTz valid_from);
+/* Lock one account and rate it again from a local day on, at once. */
+extern void rerate_one(const Site *site, int32 account_id, int32 from_day);
+/* Up to max accounts from the queue; returns how many were done. */
+extern int rerate_work(const Site *site, int max);
+
+#endif

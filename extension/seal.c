@@ -1,0 +1,240 @@
+#include "seal.h"
+
+#include "storage/proc.h"
+#include "utils/builtins.h"
+
+#include "db.h"
+#include "tariff_store.h"
+
+int32
+seal_ready_to(const Site *site, const Account *account)
+{
+	int32 ready = site->today;
+	int i;
+
+	for (i = 0; i < account->n_meter; i++)
+	{
+		const Meter *meter = account->meter[i];
+
+		if (!meter->has_register)
+			return account->sealed_to;
+		ready = Min(ready, site_local_day(site, meter->last_read_at));
+	}
+	if (account->waits_from != 0)
+		ready = Min(ready, account->waits_from);
+	return Max(ready, account->sealed_to);
+}
+
+/* Lines of one day move from an open list to `day_lines`. */
+static bool
+take_day(RateLineVec *open, int32 day, RateLineVec *day_lines)
+{
+	int kept = 0;
+	int i;
+
+	for (i = 0; i < open->n; i++)
+	{
+		if (open->item[i].day > day)
+		{
+			open->item[kept++] = open->item[i];
+			continue;
+		}
+		if (!rate_add_line(day_lines, &open->item[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("energy out of range")));
+	}
+	if (kept == open->n)
+		return false;
+	open->n = kept;
+	return true;
+}
+
+static void
+add_amount(Exact *sum, Exact amount)
+{
+	if (!exact_add(*sum, amount, sum))
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("cost out of range")));
+}
+
+/* -(round(S') - round(S)), and S := S'. */
+static int64
+move_sealed(const Site *site, Account *account, Exact cost)
+{
+	int64 before;
+	int64 after;
+
+	if (!exact_to_minor(account->sealed, site->decimals, &before))
+		elog(ERROR, "sealed cost out of range");
+	add_amount(&account->sealed, cost);
+	if (!exact_to_minor(account->sealed, site->decimals, &after))
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("cost out of range")));
+	return before - after;
+}
+
+void
+seal_post(const Site *site, Account *account, const char *kind, int32 day, int32 ref_seq,
+		  const BillVec *bill, Posting *posting, UsageBatch *usage)
+{
+	LedgerEntry entry = { .kind = kind, .day = day, .ref_seq = ref_seq };
+	Exact cost = 0;
+	int32 seq;
+	int i;
+
+	if (bill->n == 0)
+		return;
+	for (i = 0; i < bill->n; i++)
+		add_amount(&cost, bill->item[i].amount);
+	entry.amount_minor = move_sealed(site, account, cost);
+	seq = ledger_post(posting, account, &entry);
+	for (i = 0; i < bill->n; i++)
+		usage_add(usage, account->account_id, &bill->item[i], seq);
+}
+
+/*
+ * Supply was off all day: the day has readings that saw the relay open and none
+ * that saw it closed. A fact of the readings, so that it rates the same for ever.
+ */
+static bool
+cut_all_day(const Site *site, const Account *account, int32 day)
+{
+	static DbQuery query = {
+		"SELECT bool_or(NOT r.relay_closed) AND NOT bool_or(r.relay_closed)"
+		" FROM prepay.account_meter a JOIN prepay.reading r USING (site_id, meter_id)"
+		" WHERE a.site_id = $1 AND a.account_id = $2 AND r.read_at >= $3 AND r.read_at < $4"
+		" AND r.read_at >= a.valid_from AND r.read_at < a.valid_to",
+		4,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account->account_id),
+					 TimestampTzGetDatum(cal_day_start(site->zone, day)),
+					 TimestampTzGetDatum(cal_day_start(site->zone, day + 1)) };
+
+	return db_run(&query, args) == 1 && db_bool(0, 1);
+}
+
+static bool
+accrues_only_on(const Tariff *tariff)
+{
+	int i;
+
+	for (i = 0; i < tariff->n_standing; i++)
+		if (!tariff->standing[i].while_off)
+			return true;
+	return false;
+}
+
+void
+seal_standing_bill(const Site *site, const Account *account, const TariffRules *rules, int32 day,
+				   BillVec *bill)
+{
+	TimestampTz begin = cal_day_start(site->zone, day);
+	RateSpan *span;
+	bool cut;
+
+	/* The tariff in force when the day begins bears its standing charges. */
+	tariff_spans(site, rules, begin, begin + 1, &span);
+	if (span[0].tariff == NULL || span[0].tariff->n_standing == 0)
+		return;
+	cut = accrues_only_on(span[0].tariff) && cut_all_day(site, account, day);
+	if (rate_standing(span[0].tariff, span[0].tariff_id, span[0].version, day, cut, bill) != RATE_OK)
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("cost out of range")));
+}
+
+/* Positions at the start of the next day, without periods that are over. */
+static void
+advance_base(Account *account, const RateLineVec *day_lines, int32 next_day)
+{
+	int kept = 0;
+	int i;
+
+	for (i = 0; i < day_lines->n; i++)
+	{
+		const RateLine *line = &day_lines->item[i];
+		RatePosition *position = rate_position(&account->base, line->tariff_id, line->accum_start);
+
+		position->wh += line->wh;
+		position->by_period[line->period] += line->wh;
+		if (line->accum_end <= next_day)
+			position->accum_start = PG_INT32_MIN;
+	}
+	for (i = 0; i < account->base.n; i++)
+		if (account->base.item[i].accum_start != PG_INT32_MIN)
+			account->base.item[kept++] = account->base.item[i];
+	account->base.n = kept;
+}
+
+static void
+seal_energy(const Site *site, Account *account, int32 day, Posting *posting, UsageBatch *usage)
+{
+	RateLineVec lines = { 0 };
+	BillVec bill = { 0 };
+	int i;
+
+	for (i = 0; i < account->n_meter; i++)
+		if (take_day(&account->meter[i]->lines, day, &lines))
+			account->meter[i]->dirty = true;
+	take_day(&account->leaving, day, &lines);
+	if (lines.n == 0)
+		return;
+	lines_sort(&lines);
+	if (rate_bill(lines.item, lines.n, account->tier_extra_wh, &account->base, &bill) != RATE_OK)
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("cost out of range")));
+	seal_post(site, account, "consumption", day, 0, &bill, posting, usage);
+	advance_base(account, &lines, day + 1);
+	core_free(lines.item);
+	core_free(bill.item);
+}
+
+/* Whether any tariff of the site has standing charges: asked once a transaction. */
+bool
+seal_site_has_standing(const Site *site)
+{
+	static DbQuery query = { "SELECT EXISTS (SELECT FROM prepay.tariff_version"
+							 " WHERE site_id = $1 AND definition ? 'standing')",
+							 1,
+							 { INT4OID } };
+	static LocalTransactionId known_lxid = InvalidLocalTransactionId;
+	static int32 known_site = 0;
+	static int64 known_revision = 0;
+	static bool known = false;
+	Datum arg = Int32GetDatum(site->site_id);
+
+	if (known_lxid != MyProc->lxid || known_site != site->site_id ||
+		known_revision != site->revision)
+	{
+		db_run(&query, &arg);
+		known = db_bool(0, 1);
+		known_lxid = MyProc->lxid;
+		known_site = site->site_id;
+		known_revision = site->revision;
+	}
+	return known;
+}
+
+void
+seal_days(const Site *site, Account *account, int32 to, Posting *posting, UsageBatch *usage)
+{
+	TariffRules rules = { 0 };
+	bool has_standing;
+	int32 day;
+
+	if (to <= account->sealed_to)
+		return;
+	has_standing = seal_site_has_standing(site);
+	if (has_standing)
+		rules = tariff_rules(site, account->n_meter ? account->meter[0]->meter_id : 0,
+							 account->account_id);
+	for (day = account->sealed_to; day < to; day++)
+	{
+		seal_energy(site, account, day, posting, usage);
+		if (has_standing)
+		{
+			BillVec bill = { 0 };
+
+			seal_standing_bill(site, account, &rules, day, &bill);
+			seal_post(site, account, "standing", day, 0, &bill, posting, usage);
+		}
+	}
+	account->sealed_to = to;
+	account->dirty = true;
+}

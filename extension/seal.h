@@ -1,0 +1,29 @@
+/*
+ * seal.h: closing local days of an account.
+ */
+#ifndef PREPAY_SEAL_H
+#define PREPAY_SEAL_H
+
+#include "ledger.h"
+#include "tariff_store.h"
+#include "usage.h"
+
+/* First local day that cannot be sealed yet by the readings there are. */
+extern int32 seal_ready_to(const Site *site, const Account *account);
+/*
+ * Seal all days before `to`: moves their open lines to usage_line, adds standing
+ * charges, posts one consumption entry a day. No-op when to <= sealed_to.
+ */
+extern void seal_days(const Site *site, Account *account, int32 to, Posting *posting,
+					  UsageBatch *usage);
+
+/* Post the bill lines of one day as one entry; the seq is kept with each line. */
+extern void seal_post(const Site *site, Account *account, const char *kind, int32 day,
+					  int32 ref_seq, const BillVec *bill, Posting *posting, UsageBatch *usage);
+/* Whether any tariff of the site has standing charges. */
+extern bool seal_site_has_standing(const Site *site);
+/* Standing charges of a day under the tariff in force when it begins. */
+extern void seal_standing_bill(const Site *site, const Account *account,
+							   const TariffRules *rules, int32 day, BillVec *bill);
+
+#endif

@@ -1,0 +1,268 @@
+/*
+ * setting.c: the settings of a site: names, kinds, defaults.
+ *
+ * Settings that move money are rows with who and when, never server parameters.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/timestamp.h"
+
+#include "auth.h"
+#include "clock.h"
+#include "code.h"
+#include "db.h"
+#include "decide.h"
+#include "lock.h"
+#include "money.h"
+#include "site.h"
+#include "tariff_store.h"
+
+typedef enum SettingKind
+{
+	SETTING_MONEY,
+	SETTING_NUMBER,
+	SETTING_INTERVAL,
+	SETTING_CHOICE,
+	SETTING_TEXT
+} SettingKind;
+
+typedef struct Setting
+{
+	const char *name;
+	SettingKind kind;
+	const char *absent;		/* default; NULL: none */
+	const char *choices;	/* SETTING_CHOICE: "a|b"; SETTING_NUMBER: "min..max" */
+	bool decides;			/* a change may alter alarms or supply of every account */
+} Setting;
+
+static const Setting settings[] = {
+	{ "alarm1_amount", SETTING_MONEY, NULL, NULL, true },
+	{ "alarm2_amount", SETTING_MONEY, NULL, NULL, true },
+	{ "alarm_margin", SETTING_MONEY, "0", NULL, true },
+	{ "alarm_phones", SETTING_TEXT, NULL, NULL, false },
+	{ "clock_drift_limit", SETTING_INTERVAL, "5 minutes", NULL, false },
+	{ "credit_limit", SETTING_MONEY, "0", NULL, true },
+	{ "emergency_credit", SETTING_MONEY, "0", NULL, true },
+	{ "grace_hours", SETTING_NUMBER, "0", "0..8760", true },
+	{ "hoarding_cap", SETTING_MONEY, NULL, NULL, false },
+	{ "language", SETTING_CHOICE, "zh", "zh|en", false },
+	{ "min_sale", SETTING_MONEY, NULL, NULL, false },
+	{ "notice_max_hours", SETTING_NUMBER, "48", "0..8760", true },
+	{ "off_command_ttl", SETTING_INTERVAL, "15 minutes", NULL, false },
+	{ "overload_restore_delay", SETTING_INTERVAL, "5 minutes", NULL, false },
+	{ "overload_restores", SETTING_NUMBER, "3", "0..100", false },
+	{ "overload_samples", SETTING_NUMBER, "2", "1..100", false },
+	{ "poll_interval", SETTING_INTERVAL, "30 minutes", NULL, false },
+	{ "power_limit_kw", SETTING_NUMBER, NULL, "0..1000000", false },
+	{ "sale_fee_percent", SETTING_NUMBER, "0", "0..100", false },
+	{ "seal_delay", SETTING_INTERVAL, "36 hours", NULL, false },
+	{ "spike_margin", SETTING_NUMBER, "1.2", "1..100", false },
+	{ "stale_max_days", SETTING_NUMBER, "7", "0..366", true },
+	{ "tariff", SETTING_TEXT, NULL, NULL, false },
+	{ "trip_limit_per_minute", SETTING_NUMBER, NULL, "0..100000", false },
+	{ "vacant_supply", SETTING_CHOICE, "off", "on|off", true },
+};
+
+PG_FUNCTION_INFO_V1(prepay_set_setting);
+
+static const Setting *
+find_setting(const char *name)
+{
+	int i;
+
+	for (i = 0; i < lengthof(settings); i++)
+		if (strcmp(settings[i].name, name) == 0)
+			return &settings[i];
+	return NULL;
+}
+
+static char *
+stored_or_default(const Site *site, const char *name)
+{
+	static DbQuery query = { "SELECT value FROM prepay.setting WHERE site_id = $1 AND name = $2",
+							 2,
+							 { INT4OID, TEXTOID } };
+	Datum args[] = { Int32GetDatum(site->site_id), CStringGetTextDatum(name) };
+	const Setting *setting = find_setting(name);
+
+	if (setting == NULL)
+		elog(ERROR, "unknown setting \"%s\"", name);
+	if (db_run(&query, args) == 1)
+		return db_text(0, 1);
+	return setting->absent ? pstrdup(setting->absent) : NULL;
+}
+
+static bool
+parse_interval(const char *value, int64 *us)
+{
+	Interval *interval;
+
+	interval = DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(value),
+													 ObjectIdGetDatum(InvalidOid),
+													 Int32GetDatum(-1)));
+	if (interval->month != 0)
+		return false;
+	*us = interval->time + interval->day * USECS_PER_DAY;
+	return *us > 0;
+}
+
+char *
+setting_text(const Site *site, const char *name)
+{
+	return stored_or_default(site, name);
+}
+
+int64
+setting_money(const Site *site, const char *name, int64 absent)
+{
+	char *value = stored_or_default(site, name);
+	int64 minor;
+
+	if (value == NULL || decimal_parse(value, site->decimals, &minor) != DECIMAL_OK)
+		return absent;
+	return minor;
+}
+
+int64
+setting_micro(const Site *site, const char *name, int64 absent)
+{
+	char *value = stored_or_default(site, name);
+	int64 micro;
+
+	if (value == NULL || decimal_parse(value, 6, &micro) != DECIMAL_OK)
+		return absent;
+	return micro;
+}
+
+int64
+setting_interval_us(const Site *site, const char *name, int64 absent)
+{
+	char *value = stored_or_default(site, name);
+	int64 us;
+
+	return value && parse_interval(value, &us) ? us : absent;
+}
+
+static bool
+in_choices(const char *choices, const char *value)
+{
+	const char *found = strstr(choices, value);
+	size_t length = strlen(value);
+
+	return found && length > 0 && (found == choices || found[-1] == '|') &&
+		   (found[length] == '\0' || found[length] == '|');
+}
+
+static bool
+number_fits(const Setting *setting, const char *value)
+{
+	int64 micro;
+	int low;
+	int high;
+
+	if (decimal_parse(value, 6, &micro) != DECIMAL_OK ||
+		sscanf(setting->choices, "%d..%d", &low, &high) != 2)
+		return false;
+	return micro >= low * INT64CONST(1000000) && micro <= high * INT64CONST(1000000);
+}
+
+void
+setting_check(const Site *site, const char *name, const char *value)
+{
+	const Setting *setting = find_setting(name);
+	int64 ignored;
+	bool fits = true;
+	const char *wanted = "";
+
+	if (setting == NULL)
+	{
+		StringInfoData list;
+		int i;
+
+		initStringInfo(&list);
+		for (i = 0; i < lengthof(settings); i++)
+			appendStringInfo(&list, "%s%s", i ? ", " : "", settings[i].name);
+		ereport(ERROR, (errcode(ERRCODE_PP_BAD_SETTING),
+						errmsg("there is no setting \"%s\"", name),
+						errdetail("Settings: %s.", list.data),
+						errhint("Settings are listed in the README.")));
+	}
+	switch (setting->kind)
+	{
+		case SETTING_MONEY:
+			fits = decimal_parse(value, site->decimals, &ignored) == DECIMAL_OK;
+			wanted = psprintf("an amount in %s with at most %d decimals", site->currency,
+							  site->decimals);
+			break;
+		case SETTING_NUMBER:
+			fits = number_fits(setting, value);
+			wanted = psprintf("a number in %s", setting->choices);
+			break;
+		case SETTING_INTERVAL:
+			fits = parse_interval(value, &ignored);
+			wanted = "a positive interval of days and time, such as '36 hours'";
+			break;
+		case SETTING_CHOICE:
+			fits = in_choices(setting->choices, value);
+			wanted = psprintf("one of %s", setting->choices);
+			break;
+		case SETTING_TEXT:
+			break;
+	}
+	if (!fits)
+		ereport(ERROR, (errcode(ERRCODE_PP_BAD_SETTING),
+						errmsg("\"%s\" does not fit setting \"%s\"", value, name),
+						errhint("Give %s.", wanted)));
+}
+
+/*
+ * set_setting(site, name, value): value NULL takes the setting back to its default.
+ */
+Datum
+prepay_set_setting(PG_FUNCTION_ARGS)
+{
+	static DbQuery store = {
+		"INSERT INTO prepay.setting AS s (site_id, name, value) VALUES ($1, $2, $3)"
+		" ON CONFLICT (site_id, name) DO UPDATE SET value = EXCLUDED.value,"
+		" set_at = EXCLUDED.set_at, set_by = EXCLUDED.set_by",
+		3,
+		{ INT4OID, TEXTOID, TEXTOID }
+	};
+	static DbQuery remove = { "DELETE FROM prepay.setting WHERE site_id = $1 AND name = $2",
+							  2,
+							  { INT4OID, TEXTOID } };
+	DbSession session;
+	const Site *site;
+	char *name;
+	char *value;
+	int32 site_id;
+
+	if (PG_ARGISNULL(1))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("the name of the setting is missing")));
+	name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	value = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
+	db_enter(&session);
+	site_id = code_site(session.caller,
+						PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	auth_require(session.caller, MAY_CONFIGURE, site_id, "change settings");
+	lock_site_exclusive(site_id);
+	site = site_get(site_id);
+	setting_check(site, name, value ? value : (find_setting(name) && find_setting(name)->absent
+												   ? find_setting(name)->absent
+												   : "0"));
+	if (strcmp(name, "tariff") == 0)
+		setting_tariff_changed(site, value);
+	{
+		Datum args[] = { Int32GetDatum(site_id), CStringGetTextDatum(name), db_text_datum(value) };
+
+		db_run(value ? &store : &remove, args);
+	}
+	site_touch(site_id);
+	if (find_setting(name)->decides)
+		decide_all_later(site_id);
+	db_leave(&session);
+	PG_RETURN_VOID();
+}

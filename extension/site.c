@@ -1,0 +1,228 @@
+/*
+ * site.c: sites, and the numbering of what a site configures.
+ */
+#include "site.h"
+
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+
+#include "auth.h"
+#include "clock.h"
+#include "code.h"
+#include "db.h"
+#include "lock.h"
+
+PG_FUNCTION_INFO_V1(prepay_create_site);
+PG_FUNCTION_INFO_V1(prepay_number_row);
+
+extern Datum prepay_is_code(PG_FUNCTION_ARGS);
+
+/* ISO 4217 minor units that are not 2. */
+int
+currency_decimals(const char *currency)
+{
+	static const char *const none[] = { "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW",
+										"PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF" };
+	static const char *const three[] = { "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND" };
+	int i;
+
+	for (i = 0; i < lengthof(none); i++)
+		if (strcmp(currency, none[i]) == 0)
+			return 0;
+	for (i = 0; i < lengthof(three); i++)
+		if (strcmp(currency, three[i]) == 0)
+			return 3;
+	return 2;
+}
+
+int32
+site_local_day(const Site *site, TimestampTz instant)
+{
+	CalLocal local;
+
+	cal_local(site->zone, instant, &local);
+	return local.day;
+}
+
+const Site *
+site_get(int32 site_id)
+{
+	static DbQuery query = { "SELECT code, timezone, currency, currency_decimals::int4, revision"
+							 " FROM prepay.site WHERE site_id = $1",
+							 1,
+							 { INT4OID } };
+	Datum arg = Int32GetDatum(site_id);
+	Site *site;
+	char *zone;
+
+	if (db_run(&query, &arg) != 1)
+		ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN), errmsg("there is no site %d", site_id),
+						errhint("The sites you may use are listed in prepay.site.")));
+	site = palloc0(sizeof(Site));
+	site->site_id = site_id;
+	strlcpy(site->code, db_text(0, 1), sizeof(site->code));
+	zone = db_text(0, 2);
+	strlcpy(site->currency, db_text(0, 3), sizeof(site->currency));
+	site->decimals = db_int32(0, 4);
+	site->revision = db_int64(0, 5);
+	site->zone = zone_get(zone);
+	if (site->zone == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("site \"%s\" has the unknown time zone \"%s\"", site->code, zone),
+						errhint("Install the time zone data this site was created with.")));
+	site->now = clock_now();
+	site->today = site_local_day(site, site->now);
+	return site;
+}
+
+void
+site_touch(int32 site_id)
+{
+	static DbQuery query = {
+		"UPDATE prepay.site SET revision = revision + 1 WHERE site_id = $1", 1, { INT4OID }
+	};
+	Datum arg = Int32GetDatum(site_id);
+
+	db_run(&query, &arg);
+}
+
+static void
+check_currency(const char *currency)
+{
+	if (strlen(currency) != 3 || strspn(currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("\"%s\" is not a currency", currency),
+						errhint("Give a code of ISO 4217, such as 'CNY'.")));
+}
+
+/* create_site(code, name, timezone, currency DEFAULT 'CNY') → site_id */
+Datum
+prepay_create_site(PG_FUNCTION_ARGS)
+{
+	static DbQuery insert = {
+		"INSERT INTO prepay.site (site_id, code, name, timezone, currency, currency_decimals)"
+		" SELECT COALESCE(max(site_id), 0) + 1, $1, $2, $3, $4, $5 FROM prepay.site"
+		" RETURNING site_id",
+		5,
+		{ TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT2OID }
+	};
+	static DbQuery taken = { "SELECT 1 FROM prepay.site WHERE code = $1", 1, { TEXTOID } };
+	static DbQuery grant = { "INSERT INTO prepay.operator_site (site_id, operator) VALUES ($1, $2)",
+							 2,
+							 { INT4OID, NAMEOID } };
+	DbSession session;
+	char *value[4];
+	int32 site_id;
+	int i;
+
+	for (i = 0; i < 4; i++)
+	{
+		if (PG_ARGISNULL(i))
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+							errmsg("code, name, time zone and currency of a site must be given")));
+		value[i] = text_to_cstring(PG_GETARG_TEXT_PP(i));
+	}
+	db_enter(&session);
+	auth_require(session.caller, MAY_CONFIGURE, 0, "create a site");
+	lock_install();
+	if (zone_get(value[2]) == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("there is no time zone \"%s\"", value[2]),
+						errhint("Give a name of pg_timezone_names, such as 'Asia/Shanghai'.")));
+	check_currency(value[3]);
+	if (!DatumGetBool(DirectFunctionCall1(prepay_is_code, CStringGetTextDatum(value[0]))))
+		ereport(ERROR, (errcode(ERRCODE_PP_CODE_MALFORMED), errmsg("\"%s\" is not a code", value[0]),
+						errhint("Use 1 to 64 characters without '/' and ':'.")));
+	{
+		Datum args[] = { CStringGetTextDatum(value[0]), CStringGetTextDatum(value[1]),
+						 CStringGetTextDatum(value[2]), CStringGetTextDatum(value[3]),
+						 Int16GetDatum(currency_decimals(value[3])) };
+
+		if (db_run(&taken, args) > 0)
+			ereport(ERROR, (errcode(ERRCODE_PP_CODE_TAKEN),
+							errmsg("site code \"%s\" is in use", value[0]),
+							errhint("Choose another code.")));
+		db_run(&insert, args);
+		site_id = db_int32(0, 1);
+	}
+	if (!superuser_arg(session.caller))
+	{
+		Datum args[] = { Int32GetDatum(site_id),
+						 db_name_datum(GetUserNameFromId(session.caller, false)) };
+
+		db_run(&grant, args);
+	}
+	db_leave(&session);
+	PG_RETURN_INT32(site_id);
+}
+
+/* A bulk load inserts thousands of rows: one new version of the site's row is enough. */
+static void
+touch_once(int32 site_id)
+{
+	static LocalTransactionId touched_lxid = InvalidLocalTransactionId;
+	static SubTransactionId touched_subxid = InvalidSubTransactionId;
+	static int32 touched_site = 0;
+
+	if (touched_lxid == MyProc->lxid && touched_subxid == GetCurrentSubTransactionId() &&
+		touched_site == site_id)
+		return;
+	site_touch(site_id);
+	touched_lxid = MyProc->lxid;
+	touched_subxid = GetCurrentSubTransactionId();
+	touched_site = site_id;
+}
+
+/*
+ * number_row: BEFORE INSERT trigger of place, gateway and meter. Gives the row the
+ * next number of its site, from 1, in the order rows are made. The site's lock
+ * keeps two sessions from taking the same number. Argument: the id column.
+ */
+Datum
+prepay_number_row(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Relation relation;
+	HeapTuple row;
+	int column;
+	bool isnull;
+	Datum site_id;
+	Datum number;
+	DbSession session;
+	char *sql;
+	Oid type = INT4OID;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || trigger->tg_trigger->tgnargs != 1)
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("number_row is a trigger function with one argument")));
+	relation = trigger->tg_relation;
+	row = trigger->tg_trigtuple;
+	column = SPI_fnumber(relation->rd_att, trigger->tg_trigger->tgargs[0]);
+	site_id = SPI_getbinval(row, relation->rd_att, SPI_fnumber(relation->rd_att, "site_id"),
+							&isnull);
+	if (isnull)
+		return PointerGetDatum(row);	/* the NOT NULL constraint says it better */
+	(void) SPI_getbinval(row, relation->rd_att, column, &isnull);
+	db_enter(&session);
+	lock_site_exclusive(DatumGetInt32(site_id));
+	touch_once(DatumGetInt32(site_id));
+	if (isnull)
+	{
+		sql = psprintf("SELECT COALESCE(max(%s), 0) + 1 FROM prepay.%s WHERE site_id = $1",
+					   quote_identifier(trigger->tg_trigger->tgargs[0]),
+					   quote_identifier(RelationGetRelationName(relation)));
+		if (SPI_execute_with_args(sql, 1, &type, &site_id, NULL, false, 1) != SPI_OK_SELECT)
+			elog(ERROR, "cannot number a row of %s", RelationGetRelationName(relation));
+		number = Int32GetDatum(db_int32(0, 1));
+		MemoryContextSwitchTo(session.outer);
+		isnull = false;
+		row = heap_modify_tuple_by_cols(row, relation->rd_att, 1, &column, &number, &isnull);
+	}
+	db_leave(&session);
+	return PointerGetDatum(row);
+}

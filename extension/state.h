@@ -1,0 +1,103 @@
+/*
+ * state.h: the hot rows of rating, account_state and meter_state, in memory.
+ *
+ * Lock order: accounts ascending, then meters that belong to no account
+ * ascending. A meter of an account is protected by the account's lock.
+ */
+#ifndef PREPAY_STATE_H
+#define PREPAY_STATE_H
+
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "decide.h"
+#include "rate.h"
+#include "site.h"
+
+struct Account;
+
+typedef struct Meter
+{
+	int32 meter_id;
+	int32 account_id;			/* 0: no account */
+	int32 leaving_account_id;	/* former account whose last energy is not known yet; 0: none */
+	int64 ratio_e6;
+	int64 register_max_wh;		/* 0: unknown */
+	bool reverse_add;
+	int64 rated_w;				/* 0: unknown */
+	TimestampTz facts_from;		/* account, ratio, modulus and reverse rule hold from here on */
+	int32 tariff_id;			/* in force over [tariff_from, tariff_until); 0: none */
+	TimestampTz tariff_from;
+	TimestampTz tariff_until;
+	bool has_register;			/* a reading was accepted: the next three are set */
+	TimestampTz last_read_at;
+	int64 register_wh;			/* as displayed, before the ratio */
+	int64 reverse_wh;
+	bool has_kw;
+	Datum kw;
+	int relay_closed;			/* -1 unknown, 0 open, 1 closed */
+	TimestampTz relay_changed_at;	/* in this statement; 0: not */
+	RateLineVec lines;			/* not sealed yet */
+	bool dirty;
+	int n_undecided;			/* readings of this statement that are not judged yet */
+	const Datum *undecided;		/* their times */
+	struct Account *account;
+} Meter;
+
+typedef struct Account
+{
+	int32 account_id;
+	int32 last_seq;
+	uint8 last_hash[32];
+	int64 posted_minor;			/* sum of ledger entries */
+	Exact sealed;				/* exact cost of sealed lines */
+	int32 sealed_to;			/* all local days before this one are sealed */
+	RatePositionVec base;		/* tier positions at the start of sealed_to */
+	int64 tier_extra_wh;
+	RateLineVec leaving;		/* open lines of meters that have left */
+	int32 waits_from;			/* first day a left meter's energy is not known of; 0: none */
+	QuietBand quiet;
+	int n_meter;
+	Meter **meter;				/* meters it has now */
+	RatePieceVec pieces;		/* energy of this statement, not walked yet */
+	int32 rerate_from;			/* day from which it must be rated again; PG_INT32_MAX: none */
+	bool dirty;
+} Account;
+
+/* Lock accounts in ascending order and load them with their meters. account_id need not be sorted. */
+extern Account *account_lock_all(const Site *site, const int32 *account_id, int n, int *n_account);
+/* The same without locks: to look at, never to save. */
+extern Account *account_read_all(const Site *site, const int32 *account_id, int n, int *n_account);
+/* One account; raises when there is none. */
+extern Account *account_lock(const Site *site, int32 account_id);
+/* Write back what is dirty, accounts and their meters, in bulk. */
+extern void account_save_all(const Site *site, Account *account, int n);
+extern void meter_save_all(const Site *site, Meter **meter, int n);
+/* Lock and load meters that belong to no account. */
+extern Meter *meter_lock_unowned(const Site *site, const int32 *meter_id, int n, int *n_meter);
+
+/* Exact cost of the account's open lines. */
+extern Exact account_open_cost(const Site *site, const Account *account);
+/* Sum of entries - (round(S + O) - round(S)). */
+extern int64 account_balance_of(const Site *site, const Account *account);
+/* Positions now: base plus open lines. */
+extern void account_positions(const Account *account, RatePositionVec *positions);
+
+/* The order rate_bill takes lines in: day, version, meter. */
+extern void lines_sort(RateLineVec *lines);
+
+/* Lines as stored. The form has a version byte and is the same on every machine. */
+extern Datum lines_encode(const RateLineVec *lines);
+extern void lines_decode(const Site *site, Datum bytes, RateLineVec *lines);
+extern Datum positions_encode(const RatePositionVec *positions);
+extern void positions_decode(Datum bytes, RatePositionVec *positions);
+
+/* Exact amounts as SQL numeric and back. */
+extern Datum exact_numeric(Exact amount);
+extern Exact numeric_exact(Datum numeric);
+extern Datum minor_numeric(int64 minor, int decimals);
+/* An amount a caller gave: raises PP021 for NaN, infinity, too many decimals, overflow. */
+extern int64 amount_minor(const Site *site, Datum numeric, const char *what);
+
+#endif

@@ -1,0 +1,215 @@
+/*
+ * tariff_store.c: what tariff is in force for a meter at a time.
+ */
+#include "tariff_store.h"
+
+#include "utils/builtins.h"
+
+#include "db.h"
+
+int32
+tariff_find(const Site *site, const char *code)
+{
+	static DbQuery query = { "SELECT tariff_id FROM prepay.tariff WHERE site_id = $1 AND code = $2",
+							 2,
+							 { INT4OID, TEXTOID } };
+	Datum args[] = { Int32GetDatum(site->site_id), CStringGetTextDatum(code) };
+
+	return db_run(&query, args) == 1 ? db_int32(0, 1) : 0;
+}
+
+TariffRules
+tariff_rules(const Site *site, int32 meter_id, int32 account_id)
+{
+	/* A meter stands at its own place, or at its account's. */
+	static DbQuery query = {
+		"WITH RECURSIVE spot (place_id, depth) AS ("
+		" SELECT COALESCE(m.place_id, a.place_id), 0 FROM prepay.meter m"
+		"  LEFT JOIN prepay.account a ON a.site_id = m.site_id AND a.account_id = $3"
+		"  WHERE m.site_id = $1 AND m.meter_id = $2"
+		" UNION ALL"
+		" SELECT p.parent_id, s.depth + 1 FROM spot s JOIN prepay.place p"
+		"  ON p.site_id = $1 AND p.place_id = s.place_id WHERE s.depth < 100)"
+		"SELECT CASE t.target_kind WHEN 'meter' THEN 0 WHEN 'account' THEN 1"
+		"  WHEN 'place' THEN 2 + s.depth ELSE 1000 END AS rank,"
+		" t.valid_from, t.assignment, COALESCE(t.tariff_id, 0)"
+		" FROM prepay.tariff_assignment t LEFT JOIN spot s"
+		"  ON t.target_kind = 'place' AND s.place_id = t.target_id"
+		" WHERE t.site_id = $1 AND (t.target_kind = 'site'"
+		"  OR t.target_kind = 'meter' AND t.target_id = $2"
+		"  OR t.target_kind = 'account' AND t.target_id = $3"
+		"  OR t.target_kind = 'place' AND s.place_id IS NOT NULL)"
+		" ORDER BY rank, t.valid_from, t.assignment",
+		3,
+		{ INT4OID, INT4OID, INT4OID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
+					 Int32GetDatum(account_id) };
+	TariffRules rules;
+	int i;
+
+	rules.n = db_run(&query, args);
+	rules.rule = palloc(sizeof(TariffRule) * Max(rules.n, 1));
+	for (i = 0; i < rules.n; i++)
+	{
+		rules.rule[i].rank = db_int32(i, 1);
+		rules.rule[i].valid_from = db_time(i, 2);
+		rules.rule[i].assignment = db_int32(i, 3);
+		rules.rule[i].tariff_id = db_int32(i, 4);
+	}
+	return rules;
+}
+
+int32
+tariff_at(const TariffRules *rules, TimestampTz instant, TimestampTz *from, TimestampTz *until)
+{
+	int32 tariff_id = 0;
+	int i;
+
+	*from = DT_NOBEGIN;
+	*until = DT_NOEND;
+	for (i = 0; i < rules->n; i++)
+	{
+		const TariffRule *rule = &rules->rule[i];
+
+		/* The last rule of a rank that has begun is the rank's answer; the best rank wins. */
+		if (rule->valid_from > instant)
+			*until = Min(*until, rule->valid_from);
+		else
+			*from = Max(*from, rule->valid_from);
+	}
+	for (i = 0; i < rules->n && tariff_id == 0;)
+	{
+		int32 rank = rules->rule[i].rank;
+
+		for (; i < rules->n && rules->rule[i].rank == rank; i++)
+			if (rules->rule[i].valid_from <= instant)
+				tariff_id = rules->rule[i].tariff_id;
+	}
+	return tariff_id;
+}
+
+int
+tariff_code_spans(const TariffCode *code, TimestampTz from, TimestampTz to, RateSpan *spans,
+				  int room)
+{
+	int n = 0;
+	int i;
+
+	if (code->n == 0 || code->version[0].valid_from > from)
+	{
+		spans[n].from = from;
+		spans[n].to = code->n ? Min(code->version[0].valid_from, to) : to;
+		spans[n].tariff_id = code->tariff_id;
+		spans[n].version = 0;
+		spans[n++].tariff = NULL;
+	}
+	for (i = 0; i < code->n; i++)
+	{
+		const TariffVersion *version = &code->version[i];
+		TimestampTz begin = Max(version->valid_from, from);
+		TimestampTz end = Min(version->valid_to, to);
+
+		if (begin >= end)
+			continue;
+		if (n == room)
+			elog(ERROR, "more than %d tariff versions in one interval", room);
+		spans[n].from = begin;
+		spans[n].to = end;
+		spans[n].tariff_id = code->tariff_id;
+		spans[n].version = version->version;
+		spans[n++].tariff = version->tariff;
+	}
+	return n;
+}
+
+int
+tariff_spans(const Site *site, const TariffRules *rules, TimestampTz from, TimestampTz to,
+			 RateSpan **spans)
+{
+	int room = 64;
+	int n = 0;
+	TimestampTz begin = from;
+
+	*spans = palloc(sizeof(RateSpan) * room);
+	while (begin < to)
+	{
+		TimestampTz ignored;
+		TimestampTz until;
+		int32 tariff_id = tariff_at(rules, begin, &ignored, &until);
+		TimestampTz end = Min(until, to);
+		const TariffCode *code = tariff_id ? tariff_code(site, tariff_id) : NULL;
+		int wanted = n + (code ? code->n : 0) + 1;
+
+		if (wanted > room)
+		{
+			room = wanted * 2;
+			*spans = repalloc(*spans, sizeof(RateSpan) * room);
+		}
+		if (code)
+			n += tariff_code_spans(code, begin, end, *spans + n, room - n);
+		else
+		{
+			RateSpan *span = &(*spans)[n++];
+
+			span->from = begin;
+			span->to = end;
+			span->tariff_id = span->version = 0;
+			span->tariff = NULL;
+		}
+		begin = end;
+	}
+	return n;
+}
+
+void
+tariff_assign(const Site *site, const char *kind, int32 target_id, int32 tariff_id,
+			  TimestampTz valid_from)
+{
+	static DbQuery insert = {
+		"INSERT INTO prepay.tariff_assignment (site_id, target_kind, target_id, valid_from,"
+		" assignment, tariff_id, assigned_at, operator)"
+		" SELECT $1, $2, $3, $4, COALESCE(max(assignment), 0) + 1, NULLIF($5, 0), $6, SESSION_USER"
+		" FROM prepay.tariff_assignment WHERE site_id = $1 AND target_kind = $2 AND target_id = $3",
+		6,
+		{ INT4OID, TEXTOID, INT4OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID }
+	};
+	/* The resolved tariff in meter_state is void from here on: the next reading resolves anew. */
+	static DbQuery forget = {
+		"WITH RECURSIVE below (place_id, depth) AS ("
+		" SELECT $3, 0 WHERE $2 = 'place'"
+		" UNION ALL"
+		" SELECT p.place_id, b.depth + 1 FROM below b JOIN prepay.place p"
+		"  ON p.site_id = $1 AND p.parent_id = b.place_id WHERE b.depth < 100)"
+		"UPDATE prepay.meter_state s SET tariff_until = '-infinity'"
+		" WHERE s.site_id = $1 AND s.tariff_until <> '-infinity' AND CASE $2"
+		"  WHEN 'site' THEN true"
+		"  WHEN 'meter' THEN s.meter_id = $3"
+		"  WHEN 'account' THEN s.account_id = $3"
+		"  ELSE s.meter_id IN (SELECT m.meter_id FROM prepay.meter m"
+		"    LEFT JOIN prepay.account a ON a.site_id = m.site_id AND a.account_id = s.account_id"
+		"    WHERE m.site_id = $1 AND m.meter_id = s.meter_id"
+		"    AND COALESCE(m.place_id, a.place_id) IN (SELECT b.place_id FROM below b)) END",
+		3,
+		{ INT4OID, TEXTOID, INT4OID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), CStringGetTextDatum(kind),
+					 Int32GetDatum(target_id),	   TimestampTzGetDatum(valid_from),
+					 Int32GetDatum(tariff_id),	   TimestampTzGetDatum(site->now) };
+
+	db_run(&insert, args);
+	db_run(&forget, args);
+}
+
+TimestampTz
+tariff_first_assignment(const Site *site, const char *kind, int32 target_id)
+{
+	static DbQuery query = { "SELECT 1 FROM prepay.tariff_assignment WHERE site_id = $1"
+							 " AND target_kind = $2 AND target_id = $3 LIMIT 1",
+							 3,
+							 { INT4OID, TEXTOID, INT4OID } };
+	Datum args[] = { Int32GetDatum(site->site_id), CStringGetTextDatum(kind),
+					 Int32GetDatum(target_id) };
+
+	return db_run(&query, args) == 0 ? DT_NOBEGIN : site->now;
+}

@@ -1,0 +1,193 @@
+/*
+ * tick.c: what time alone makes due.
+ *
+ * Idempotent and safe to run twice at once: every piece of work is a row that is
+ * taken under a lock, or is skipped when somebody else is at it. One call works
+ * off at most max_rows rows, so no account stays locked for long; callers repeat
+ * it while it answers more than 0.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "account.h"
+#include "anchor.h"
+#include "auth.h"
+#include "clock.h"
+#include "command.h"
+#include "contact.h"
+#include "db.h"
+#include "lock.h"
+#include "rerate.h"
+#include "seal.h"
+
+#define TICK_WORK 1
+#define PARTITION_MONTHS_AHEAD 3
+
+PG_FUNCTION_INFO_V1(prepay_tick);
+
+/* Days whose readings did not come in time are sealed without them. */
+static int
+seal_overdue(const Site *site, int max)
+{
+	static DbQuery query = {
+		"SELECT account_id FROM prepay.account_state WHERE site_id = $1"
+		" AND sealed_to < date '2000-01-01' + $2 ORDER BY sealed_to, account_id LIMIT $3",
+		3,
+		{ INT4OID, INT4OID, INT4OID }
+	};
+	int64 delay = setting_interval_us(site, "seal_delay", 0);
+	int32 to = site_local_day(site, site->now - delay);
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(to), Int32GetDatum(max) };
+	int n = db_run(&query, args);
+	int32 *account_id = palloc(sizeof(int32) * Max(n, 1));
+	Account *account;
+	RatingRun run;
+	int i;
+
+	if (n == 0)
+		return 0;
+	for (i = 0; i < n; i++)
+		account_id[i] = db_int32(i, 1);
+	rating_begin(&run, site);
+	account = account_lock_all(site, account_id, n, &n);
+	for (i = 0; i < n; i++)
+		seal_days(site, &account[i], to, &run.posting, &run.usage);
+	rating_finish(&run, account, n);
+	return n;
+}
+
+/* Accounts whose rules changed since they were last decided. */
+static int
+decide_undecided(const Site *site, int max)
+{
+	static DbQuery query = { "SELECT account_id FROM prepay.account_state WHERE site_id = $1"
+							 " AND quiet_above IS NULL ORDER BY account_id LIMIT $2",
+							 2,
+							 { INT4OID, INT4OID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(max) };
+	int n = db_run(&query, args);
+	int32 *account_id = palloc(sizeof(int32) * Max(n, 1));
+	Account *account;
+	RatingRun run;
+	int i;
+
+	if (n == 0)
+		return 0;
+	for (i = 0; i < n; i++)
+		account_id[i] = db_int32(i, 1);
+	rating_begin(&run, site);
+	account = account_lock_all(site, account_id, n, &n);
+	rating_finish(&run, account, n);
+	return n;
+}
+
+static int
+tick_site(const Site *site, int max)
+{
+	int done = 0;
+
+	lock_site_shared(site->site_id);
+	done += rerate_work(site, max);
+	if (done < max)
+		done += seal_overdue(site, max - done);
+	if (done < max)
+		done += decide_undecided(site, max - done);
+	done += contact_tick(site);
+	if (done < max)
+		done += command_tick(site, max - done);
+	anchor_tick(site);
+	return done;
+}
+
+/* ---- partitions of prepay.reading, by calendar month in UTC ---- */
+
+static bool
+default_has_rows(TimestampTz from, TimestampTz to)
+{
+	static DbQuery query = { "SELECT EXISTS (SELECT FROM prepay.reading_default"
+							 " WHERE read_at >= $1 AND read_at < $2)",
+							 2,
+							 { TIMESTAMPTZOID, TIMESTAMPTZOID } };
+	Datum args[] = { TimestampTzGetDatum(from), TimestampTzGetDatum(to) };
+
+	db_run(&query, args);
+	return db_bool(0, 1);
+}
+
+static void
+create_partition(int year, int month)
+{
+	char *name = psprintf("reading_%04d_%02d", year, month);
+	Oid schema = get_namespace_oid("prepay", false);
+	TimestampTz from = cal_day(year, month, 1) * CAL_DAY_US;
+	TimestampTz to = (month == 12 ? cal_day(year + 1, 1, 1) : cal_day(year, month + 1, 1)) *
+					 CAL_DAY_US;
+
+	if (OidIsValid(get_relname_relid(name, schema)) || default_has_rows(from, to))
+		return;
+	/* Adding a partition locks the default one: when it is busy the next tick will do. */
+	if (!ConditionalLockRelationOid(get_relname_relid("reading_default", schema),
+									AccessExclusiveLock))
+		return;
+	db_execute(psprintf("CREATE TABLE prepay.%s PARTITION OF prepay.reading"
+						" FOR VALUES FROM ('%04d-%02d-01 00:00+00') TO ('%04d-%02d-01 00:00+00')",
+						quote_identifier(name), year, month, month == 12 ? year + 1 : year,
+						month == 12 ? 1 : month + 1));
+	db_execute(psprintf("CREATE TRIGGER %s BEFORE TRUNCATE ON prepay.%s FOR EACH STATEMENT"
+						" EXECUTE FUNCTION prepay.refuse_change()",
+						quote_identifier(psprintf("%s_not_truncated", name)),
+						quote_identifier(name)));
+}
+
+static void
+keep_partitions_ahead(void)
+{
+	int year;
+	int month;
+	int mday;
+	int i;
+
+	cal_civil((int32) (clock_now() / CAL_DAY_US), &year, &month, &mday);
+	for (i = 0; i < PARTITION_MONTHS_AHEAD; i++)
+	{
+		create_partition(year, month);
+		if (++month > 12)
+		{
+			month = 1;
+			year++;
+		}
+	}
+}
+
+/* tick(max_rows) → rows worked off when there may be more, else 0. */
+Datum
+prepay_tick(PG_FUNCTION_ARGS)
+{
+	int32 max = PG_GETARG_INT32(0);
+	DbSession session;
+	int32 *site_id;
+	int n;
+	int done = 0;
+	int i;
+
+	if (max < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("max_rows must be at least 1"),
+				 errhint("The default is 1000.")));
+	db_enter(&session);
+	auth_require(session.caller, MAY_TICK, 0, "run tick()");
+	n = auth_sites(BOOTSTRAP_SUPERUSERID, &site_id);	/* due is due, whoever calls */
+	for (i = 0; i < n && done < max; i++)
+		if (lock_tick(site_id[i], TICK_WORK))
+			done += tick_site(site_get(site_id[i]), max - done);
+	keep_partitions_ahead();
+	db_leave(&session);
+	PG_RETURN_INT32(done >= max ? done : 0);
+}

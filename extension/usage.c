@@ -1,0 +1,221 @@
+#include "usage.h"
+
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+
+#include "auth.h"
+#include "db.h"
+#include "tariff_store.h"
+
+#define USAGE_COLUMNS 11
+
+PG_FUNCTION_INFO_V1(prepay_open_usage);
+
+typedef struct UsageRow
+{
+	int32 account_id;
+	int32 booked_seq;
+	BillLine line;
+} UsageRow;
+
+static const char *
+component_name(BillComponent component)
+{
+	return component == BILL_ENERGY ? "energy" : component == BILL_STANDING ? "standing" : "surcharge";
+}
+
+void
+usage_add(UsageBatch *batch, int32 account_id, const BillLine *line, int32 booked_seq)
+{
+	UsageRow *row;
+
+	if (batch->n == batch->room)
+	{
+		batch->room = Max(16, batch->room * 2);
+		batch->row = core_realloc(batch->row, sizeof(UsageRow) * batch->room);
+	}
+	row = &batch->row[batch->n++];
+	row->account_id = account_id;
+	row->booked_seq = booked_seq;
+	row->line = *line;
+}
+
+void
+usage_flush(const Site *site, UsageBatch *batch)
+{
+	static DbQuery query = {
+		"INSERT INTO prepay.usage_line (site_id, account_id, meter_id, day, booked_day, booked_seq,"
+		" tariff_id, version, component, item, period, tier, wh, estimated_wh, amount)"
+		" SELECT $1, u.account_id, u.meter_id, date '2000-01-01' + u.day, date '2000-01-01' + $2,"
+		" u.seq, u.tariff_id, u.version, u.component, u.item, u.period, u.tier, u.wh,"
+		" u.estimated_wh, u.amount"
+		" FROM unnest($3::int[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[],"
+		" $9::text[], $10::int[], $11::int[], $12::int[], $13::bigint[], $14::bigint[],"
+		" $15::numeric[]) AS u (account_id, meter_id, day, seq, tariff_id, version, component,"
+		" item, period, tier, wh, estimated_wh, amount)",
+		15,
+		{ INT4OID, INT4OID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
+		  INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT8ARRAYOID,
+		  INT8ARRAYOID, NUMERICARRAYOID }
+	};
+	static const Oid type[13] = { INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID,	 TEXTOID,
+								  INT4OID, INT4OID, INT4OID, INT8OID, INT8OID, NUMERICOID };
+	Datum *column[13];
+	Datum args[15];
+	int n = batch->n;
+	int c;
+	int i;
+
+	if (n == 0)
+		return;
+	for (c = 0; c < 13; c++)
+		column[c] = palloc(sizeof(Datum) * n);
+	for (i = 0; i < n; i++)
+	{
+		const UsageRow *row = &batch->row[i];
+		const BillLine *line = &row->line;
+
+		column[0][i] = Int32GetDatum(row->account_id);
+		column[1][i] = Int32GetDatum(line->meter_id);
+		column[2][i] = Int32GetDatum(line->day);
+		column[3][i] = Int32GetDatum(row->booked_seq);
+		column[4][i] = Int32GetDatum(line->tariff_id);
+		column[5][i] = Int32GetDatum(line->version);
+		column[6][i] = CStringGetTextDatum(component_name(line->component));
+		column[7][i] = Int32GetDatum(line->index);
+		column[8][i] = Int32GetDatum(line->period);
+		column[9][i] = Int32GetDatum(line->tier);
+		column[10][i] = Int64GetDatum(line->wh);
+		column[11][i] = Int64GetDatum(line->estimated_wh);
+		column[12][i] = exact_numeric(line->amount);
+	}
+	args[0] = Int32GetDatum(site->site_id);
+	args[1] = Int32GetDatum(site->today);
+	for (c = 0; c < 13; c++)
+		args[2 + c] = db_array(column[c], NULL, n, type[c]);
+	db_run(&query, args);
+	batch->n = 0;
+}
+
+static void
+add_by_name(RatePosition *position, const Tariff *tariff, const char *period, int64 wh)
+{
+	int p;
+
+	for (p = 0; p < tariff->n_period; p++)
+		if (strcmp(tariff->period_name[p], period) == 0)
+		{
+			position->by_period[p] += wh;
+			return;
+		}
+	position->by_period[0] += wh;
+}
+
+void
+usage_position(const Site *site, int32 account_id, int32 day, RatePosition *position,
+			   const Tariff *tariff)
+{
+	static DbQuery query = {
+		"SELECT version, period::int4, sum(wh)::bigint FROM prepay.usage_line"
+		" WHERE site_id = $1 AND account_id = $2 AND day >= date '2000-01-01' + $3"
+		" AND day < date '2000-01-01' + $4 AND tariff_id = $5 AND component = 'energy'"
+		" GROUP BY version, period",
+		5,
+		{ INT4OID, INT4OID, INT4OID, INT4OID, INT4OID }
+	};
+	static DbQuery start = {
+		"SELECT round(tier_start_kwh * 1000)::bigint, opened_at FROM prepay.account"
+		" WHERE site_id = $1 AND account_id = $2 AND tier_start_kwh <> 0",
+		2,
+		{ INT4OID, INT4OID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id),
+					 Int32GetDatum(position->accum_start), Int32GetDatum(day),
+					 Int32GetDatum(position->tariff_id) };
+	int n = db_run(&query, args);
+	int32 *version = palloc(sizeof(int32) * Max(n, 1));
+	int32 *period = palloc(sizeof(int32) * Max(n, 1));
+	int64 *wh = palloc(sizeof(int64) * Max(n, 1));
+	int32 accum_start;
+	int32 accum_end;
+	int i;
+
+	for (i = 0; i < n; i++)
+	{
+		version[i] = db_int32(i, 1);
+		period[i] = db_int32(i, 2);
+		wh[i] = db_int64(i, 3);
+	}
+	position->wh = 0;
+	memset(position->by_period, 0, sizeof(position->by_period));
+	for (i = 0; i < n; i++)
+	{
+		const Tariff *of = tariff_of_version(site, position->tariff_id, version[i]);
+
+		position->wh += wh[i];
+		add_by_name(position, tariff, of->period_name[period[i]], wh[i]);
+	}
+	if (db_run(&start, args) == 1)
+	{
+		int64 start_wh = db_int64(0, 1);
+		int32 opened = site_local_day(site, db_time(0, 2));
+
+		tariff_accumulation(tariff, opened, &accum_start, &accum_end);
+		if (accum_start == position->accum_start)
+			position->wh += start_wh;
+	}
+}
+
+static void
+put_usage_row(ReturnSetInfo *result, const BillLine *line)
+{
+	Datum values[USAGE_COLUMNS];
+	bool nulls[USAGE_COLUMNS] = { false };
+	int i = 0;
+
+	values[i++] = Int32GetDatum(line->meter_id);
+	values[i++] = DateADTGetDatum(line->day);
+	values[i++] = Int32GetDatum(line->tariff_id);
+	values[i++] = Int32GetDatum(line->version);
+	values[i++] = CStringGetTextDatum(component_name(line->component));
+	values[i++] = Int16GetDatum(line->index);
+	values[i++] = Int16GetDatum(line->period);
+	values[i++] = Int16GetDatum(line->tier);
+	values[i++] = Int64GetDatum(line->wh);
+	values[i++] = Int64GetDatum(line->estimated_wh);
+	values[i++] = exact_numeric(line->amount);
+	Assert(i == USAGE_COLUMNS);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/*
+ * open_usage(site_id, tier_extra_wh, tier_base, open_lines) → setof usage_row: the open
+ * lines of one meter (or of meters that left) priced. For the views; reads tariffs only.
+ */
+Datum
+prepay_open_usage(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	DbSession session;
+	RateLineVec lines = { 0 };
+	RatePositionVec base = { 0 };
+	BillVec bill = { 0 };
+	const Site *site;
+	int i;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (VARSIZE_ANY_EXHDR(PG_GETARG_BYTEA_PP(3)) == 0)
+		return (Datum) 0;
+	db_enter(&session);
+	site = site_get(PG_GETARG_INT32(0));
+	positions_decode(PG_GETARG_DATUM(2), &base);
+	lines_decode(site, PG_GETARG_DATUM(3), &lines);
+	lines_sort(&lines);
+	if (rate_bill(lines.item, lines.n, PG_GETARG_INT64(1), &base, &bill) != RATE_OK)
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("cost out of range")));
+	for (i = 0; i < bill.n; i++)
+		put_usage_row(result, &bill.item[i]);
+	db_leave(&session);
+	return (Datum) 0;
+}

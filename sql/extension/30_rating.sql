@@ -1,0 +1,36 @@
+-- Sites, tariffs, meters, readings.
+CREATE FUNCTION prepay.create_site(code text, name text, timezone text, currency text DEFAULT 'CNY') RETURNS int
+	AS 'MODULE_PATHNAME', 'prepay_create_site' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.create_site(text, text, text, text) IS 'Create a site (landlord, campus, town); returns its site_id.';
+
+CREATE FUNCTION prepay.set_setting(site text, name text, value text) RETURNS void
+	AS 'MODULE_PATHNAME', 'prepay_set_setting' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.set_setting(text, text, text) IS 'Set a setting of a site; NULL takes it back to its default.';
+
+CREATE FUNCTION prepay.define_tariff(code text, definition jsonb, valid_from timestamptz DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS int
+	AS 'MODULE_PATHNAME', 'prepay_define_tariff' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.define_tariff(text, jsonb, timestamptz, jsonb) IS 'Add a version to a tariff (电价方案); returns its number. Versions never change; each holds until the next begins.';
+
+CREATE FUNCTION prepay.assign_tariff(target text, tariff text, valid_from timestamptz DEFAULT NULL) RETURNS void
+	AS 'MODULE_PATHNAME', 'prepay_assign_tariff' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.assign_tariff(text, text, timestamptz) IS 'Give a site, place, account or meter a tariff from a time on. In force is the meter''s, else the account''s, else the nearest place''s, else the site''s.';
+
+CREATE FUNCTION prepay.number_row() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'prepay_number_row' LANGUAGE C;
+COMMENT ON FUNCTION prepay.number_row() IS 'Trigger: numbers places, gateways and meters per site.';
+CREATE FUNCTION prepay.meter_added() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'prepay_meter_added' LANGUAGE C;
+COMMENT ON FUNCTION prepay.meter_added() IS 'Trigger: makes the state of a new meter.';
+CREATE FUNCTION prepay.meter_changes() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'prepay_meter_changes' LANGUAGE C;
+COMMENT ON FUNCTION prepay.meter_changes() IS 'Trigger: refuses changes in place of what rating depends on.';
+CREATE FUNCTION prepay.refuse_change() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'prepay_refuse_change' LANGUAGE C;
+COMMENT ON FUNCTION prepay.refuse_change() IS 'Trigger: rows that are written once.';
+CREATE FUNCTION prepay.reading_insert() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'prepay_reading_insert' LANGUAGE C;
+COMMENT ON FUNCTION prepay.reading_insert() IS 'Trigger: rates the readings of a statement, moves balances, raises alarms, queues relay commands.';
+
+CREATE FUNCTION prepay.open_usage(site_id int, tier_extra_wh bigint, tier_base bytea, open_lines bytea) RETURNS SETOF prepay.usage_row
+	AS 'MODULE_PATHNAME', 'prepay_open_usage' LANGUAGE C STABLE STRICT ROWS 5;
+COMMENT ON FUNCTION prepay.open_usage(int, bigint, bytea, bytea) IS 'Usage that is not sealed yet, priced; what usage_daily adds to the sealed lines.';

@@ -1,0 +1,34 @@
+-- Accounts and money.
+CREATE FUNCTION prepay.open_account(code text, customer text, phone text DEFAULT NULL, place text DEFAULT NULL,
+		meters text[] DEFAULT '{}', tariff text DEFAULT NULL, opening_balance numeric DEFAULT 0,
+		key text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS int
+	AS 'MODULE_PATHNAME', 'prepay_open_account' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.open_account(text, text, text, text, text[], text, numeric, text, jsonb) IS 'Open an account (开户) with its meters; opening_balance is money brought over from an old meter (老表金额转入) and needs a key. Returns the account_id.';
+
+CREATE FUNCTION prepay.update_account(account text, changes jsonb) RETURNS void
+	AS 'MODULE_PATHNAME', 'prepay_update_account' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.update_account(text, jsonb) IS 'Change customer, phone, language, thresholds, credit limit, household extension or note of an account.';
+
+CREATE FUNCTION prepay.add_meter(account text, meter text, start_kwh numeric DEFAULT NULL, effective timestamptz DEFAULT NULL) RETURNS void
+	AS 'MODULE_PATHNAME', 'prepay_add_meter' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.add_meter(text, text, numeric, timestamptz) IS 'Give an account a meter from a time on; start_kwh is what its register showed then.';
+
+CREATE FUNCTION prepay.sell(account text, amount numeric, key text, tender text DEFAULT 'cash', note text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS prepay.money_result
+	AS 'MODULE_PATHNAME', 'prepay_sell' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.sell(text, numeric, text, text, text, jsonb) IS 'Sell electricity (售电): credit an amount to an account. Repeating the call with its key gives the first result.';
+
+CREATE FUNCTION prepay.verify(site text DEFAULT NULL, account text DEFAULT NULL, since timestamptz DEFAULT NULL) RETURNS SETOF prepay.verify_row
+	AS 'MODULE_PATHNAME', 'prepay_verify' LANGUAGE C STABLE ROWS 1;
+COMMENT ON FUNCTION prepay.verify(text, text, timestamptz) IS 'Broken invariants of the books: ledger sums, chain and hash, anchors, balances, usage rated anew from the raw readings. Empty on a healthy database.';
+
+CREATE FUNCTION prepay.tick(max_rows int DEFAULT 1000) RETURNS int
+	AS 'MODULE_PATHNAME', 'prepay_tick' LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION prepay.tick(int) IS 'Do what time alone makes due: seal days, post standing charges, rate again, expire commands, notice lost contact, keep partitions ahead, write anchors. Call again while it returns more than 0.';
+
+CREATE FUNCTION prepay.balance(site_id int, account_id int) RETURNS numeric
+	AS 'MODULE_PATHNAME', 'prepay_balance' LANGUAGE C STABLE STRICT COST 50;
+COMMENT ON FUNCTION prepay.balance(int, int) IS 'Balance (余额) of an account in its site''s currency: posted entries less usage that is not posted yet.';
+
+CREATE FUNCTION prepay.state_color(state text) RETURNS text
+	AS 'MODULE_PATHNAME', 'prepay_state_color' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION prepay.state_color(text) IS 'Colour of a state: open green, alarm1 yellow, alarm2 orange, arrears red, unopened grey, lost purple, closed black.';

@@ -1,0 +1,33 @@
+-- Rights of the group roles. Run as superuser: functions belong to the extension's owner.
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA prepay FROM PUBLIC;
+GRANT USAGE ON SCHEMA prepay TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher,
+	prepay_analyst, prepay_agent;
+
+-- Reading: the views (they show the sites of operator_site), and what they call.
+GRANT SELECT ON prepay.account_status, prepay.meter_status, prepay.gateway_status, prepay.ledger,
+	prepay.usage_daily, prepay.alarm_active, prepay.alarm_history, prepay.readings
+	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
+GRANT EXECUTE ON FUNCTION prepay.now(), prepay.is_code(text), prepay.my_site(int), prepay.balance(int, int),
+	prepay.state_color(text), prepay.open_usage(int, bigint, bytea, bytea),
+	prepay.verify(text, text, timestamptz), prepay.tick(int)
+	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
+GRANT EXECUTE ON FUNCTION prepay.now(), prepay.tick(int) TO prepay_agent;
+
+-- Configuration: plain tables, by site.
+GRANT SELECT ON prepay.site, prepay.setting, prepay.place, prepay.gateway, prepay.meter, prepay.meter_model,
+	prepay.holiday, prepay.tariff, prepay.tariff_version, prepay.tariff_price, prepay.tariff_assignment,
+	prepay.meter_term, prepay.reading_review, prepay.command, prepay.agent
+	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
+GRANT INSERT, UPDATE ON prepay.place, prepay.gateway, prepay.meter, prepay.holiday, prepay.meter_model TO prepay_admin;
+GRANT DELETE ON prepay.holiday TO prepay_admin;
+GRANT SELECT, INSERT, DELETE ON prepay.operator_site TO prepay_admin;
+GRANT INSERT ON prepay.reading TO prepay_admin, prepay_supervisor;
+
+GRANT EXECUTE ON FUNCTION prepay.create_site(text, text, text, text), prepay.set_setting(text, text, text),
+	prepay.define_tariff(text, jsonb, timestamptz, jsonb), prepay.assign_tariff(text, text, timestamptz)
+	TO prepay_admin;
+GRANT EXECUTE ON FUNCTION
+	prepay.open_account(text, text, text, text, text[], text, numeric, text, jsonb),
+	prepay.update_account(text, jsonb), prepay.add_meter(text, text, numeric, timestamptz),
+	prepay.sell(text, numeric, text, text, text, jsonb)
+	TO prepay_admin, prepay_supervisor, prepay_cashier;

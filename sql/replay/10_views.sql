@@ -1,0 +1,143 @@
+-- The views people and BI tools see. They begin with the site and only ever gain columns at the end.
+
+-- A reading as it counts: with its correction, and with the mark that keeps it from counting.
+CREATE OR REPLACE VIEW prepay.readings AS
+SELECT s.code AS site, m.code AS meter, r.read_at, r.kwh, c.kwh AS corrected_kwh, r.reverse_kwh, r.kw,
+	r.relay_closed, r.meter_balance, r.purchase_count, r.meter_clock, r.source,
+	COALESCE(k.mark, 'accepted') AS status
+FROM prepay.site s
+	JOIN prepay.meter m USING (site_id)
+	JOIN prepay.reading r USING (site_id, meter_id)
+	LEFT JOIN prepay.reading_mark k USING (site_id, meter_id, read_at)
+	LEFT JOIN LATERAL (SELECT x.kwh FROM prepay.reading_correction x
+		WHERE x.site_id = r.site_id AND x.meter_id = r.meter_id AND x.read_at = r.read_at
+		ORDER BY x.correction DESC LIMIT 1) c ON true
+WHERE prepay.my_site(s.site_id);
+
+CREATE OR REPLACE VIEW prepay.usage_line_all AS
+SELECT u.site_id, u.account_id, u.meter_id, u.day, u.booked_day, NULLIF(u.booked_seq, 0) AS booked_seq,
+	u.tariff_id, u.version, u.component, u.item, u.period, u.tier, u.wh, u.estimated_wh, u.amount
+FROM prepay.usage_line u
+UNION ALL
+SELECT a.site_id, a.account_id, o.meter_id, o.day, NULL, NULL, o.tariff_id, o.version, o.component,
+	o.item, o.period, o.tier, o.wh, o.estimated_wh, o.amount
+FROM prepay.account_state a
+	JOIN prepay.meter_state m ON m.site_id = a.site_id AND m.account_id = a.account_id
+	CROSS JOIN LATERAL prepay.open_usage(a.site_id, a.tier_extra_wh, a.tier_base, m.open_lines) o
+UNION ALL
+SELECT a.site_id, a.account_id, o.meter_id, o.day, NULL, NULL, o.tariff_id, o.version, o.component,
+	o.item, o.period, o.tier, o.wh, o.estimated_wh, o.amount
+FROM prepay.account_state a
+	CROSS JOIN LATERAL prepay.open_usage(a.site_id, a.tier_extra_wh, a.tier_base, a.leaving_lines) o
+WHERE a.leaving_lines <> '';
+
+CREATE OR REPLACE VIEW prepay.usage_daily AS
+SELECT s.code AS site, a.code AS account, m.code AS meter, u.day, u.booked_day, t.code AS tariff,
+	u.version, u.component,
+	v.period_name AS period,
+	CASE WHEN u.tier >= 0 THEN u.tier + 1 END AS tier,
+	CASE WHEN u.component = 'energy' THEN round(u.wh / 1000.0, 3) END AS kwh,
+	v.price, u.amount, v.item_name AS item,
+	CASE WHEN u.component = 'energy' THEN round(u.estimated_wh / 1000.0, 3) END AS estimated_kwh,
+	u.booked_seq
+FROM prepay.site s
+	JOIN prepay.account a USING (site_id)
+	JOIN prepay.usage_line_all u USING (site_id, account_id)
+	JOIN prepay.tariff t USING (site_id, tariff_id)
+	LEFT JOIN prepay.tariff_price v USING (site_id, tariff_id, version, component, item, period, tier)
+	LEFT JOIN prepay.meter m ON m.site_id = u.site_id AND m.meter_id = u.meter_id
+WHERE prepay.my_site(s.site_id);
+
+CREATE OR REPLACE VIEW prepay.ledger AS
+SELECT s.code AS site, a.code AS account, e.seq, e.kind, e.amount, e.balance_after, e.booked_at, e.day,
+	e.key, e.ref_seq, e.operator, e.tender, e.till, e.receipt_no, e.note, a.customer, e.recorded_at
+FROM prepay.site s
+	JOIN prepay.account a USING (site_id)
+	JOIN prepay.ledger_entry e USING (site_id, account_id)
+WHERE prepay.my_site(s.site_id);
+
+CREATE OR REPLACE VIEW prepay.alarm_history AS
+SELECT s.code AS site, a.code AS account, m.code AS meter, g.code AS gateway, l.kind, l.level, l.raised_at,
+	l.acknowledged_at, l.cleared_at, l.detail, l.agent, l.acknowledged_by, l.alarm_id
+FROM prepay.site s
+	JOIN prepay.alarm l USING (site_id)
+	LEFT JOIN prepay.account a ON a.site_id = l.site_id AND a.account_id = l.account_id
+	LEFT JOIN prepay.meter m ON m.site_id = l.site_id AND m.meter_id = l.meter_id
+	LEFT JOIN prepay.gateway g ON g.site_id = l.site_id AND g.gateway_id = l.gateway_id
+WHERE prepay.my_site(s.site_id);
+
+CREATE OR REPLACE VIEW prepay.alarm_active AS
+SELECT site, account, meter, gateway, kind, level, raised_at, acknowledged_at, detail, agent,
+	acknowledged_by, alarm_id
+FROM prepay.alarm_history WHERE cleared_at IS NULL;
+
+-- States and colours: open green, alarm1 yellow, alarm2 orange, arrears red, unopened grey, lost
+-- purple, closed black.
+CREATE OR REPLACE VIEW prepay.account_status AS
+SELECT s.code AS site, a.code AS account, a.customer, p.code AS place, x.state,
+	prepay.state_color(x.state) AS color, b.balance, m.last_read_at, a.phone, s.currency,
+	m.meters, m.meters_cut, m.kw, round(t.posted_minor / 10::numeric ^ s.currency_decimals, s.currency_decimals) AS posted_balance,
+	t.sealed_to - 1 AS sealed_through, a.opened_at, a.closed_at, p.name AS place_name
+FROM prepay.site s
+	JOIN prepay.account a USING (site_id)
+	JOIN prepay.account_state t USING (site_id, account_id)
+	LEFT JOIN prepay.place p ON p.site_id = a.site_id AND p.place_id = a.place_id
+	CROSS JOIN LATERAL (SELECT prepay.balance(a.site_id, a.account_id) AS balance) b
+	CROSS JOIN LATERAL (SELECT max(n.last_read_at) AS last_read_at, count(*) AS meters,
+			count(*) FILTER (WHERE c.desired = 'off') AS meters_cut, sum(n.kw) AS kw,
+			bool_or(n.contact = 'lost' OR g.contact = 'lost') AS lost
+		FROM prepay.meter_state n
+			JOIN prepay.meter_control c USING (site_id, meter_id)
+			JOIN prepay.meter d USING (site_id, meter_id)
+			LEFT JOIN prepay.gateway_state g ON g.site_id = d.site_id AND g.gateway_id = d.gateway_id
+		WHERE n.site_id = a.site_id AND n.account_id = a.account_id) m
+	CROSS JOIN LATERAL (SELECT CASE WHEN a.state = 'closed' THEN 'closed' WHEN m.lost THEN 'lost'
+		WHEN t.alarm_level = 3 THEN 'arrears' WHEN t.alarm_level = 2 THEN 'alarm2'
+		WHEN t.alarm_level = 1 THEN 'alarm1'
+		WHEN NOT EXISTS (SELECT FROM prepay.ledger_entry f WHERE f.site_id = a.site_id
+			AND f.account_id = a.account_id AND f.balance_after > 0) THEN 'unopened' ELSE 'open' END AS state) x
+WHERE prepay.my_site(s.site_id);
+
+CREATE OR REPLACE VIEW prepay.meter_status AS
+SELECT s.code AS site, m.code AS meter, a.code AS account, a.customer, p.code AS place, x.state,
+	prepay.state_color(x.state) AS color, n.last_read_at,
+	round(n.register_wh / 1000.0, 3) AS register_kwh, n.kw,
+	CASE n.relay_closed WHEN true THEN 'closed' WHEN false THEN 'open' END AS relay,
+	c.desired, c.desired_why, c.commanded, c.acknowledged, c.observed, c.observed_at,
+	c.order_kind AS operator_order, c.locked, m.purpose, m.prepay_mode, m.model, g.code AS gateway,
+	m.unit_id, n.contact, n.contact_since, m.ratio, m.name, m.circuit,
+	CASE WHEN a.account_id IS NOT NULL THEN prepay.balance(a.site_id, a.account_id) END AS balance,
+	s.currency
+FROM prepay.site s
+	JOIN prepay.meter m USING (site_id)
+	JOIN prepay.meter_state n USING (site_id, meter_id)
+	JOIN prepay.meter_control c USING (site_id, meter_id)
+	LEFT JOIN prepay.account a ON a.site_id = n.site_id AND a.account_id = n.account_id
+	LEFT JOIN prepay.account_state t ON t.site_id = n.site_id AND t.account_id = n.account_id
+	LEFT JOIN prepay.place p ON p.site_id = m.site_id AND p.place_id = COALESCE(m.place_id, a.place_id)
+	LEFT JOIN prepay.gateway g ON g.site_id = m.site_id AND g.gateway_id = m.gateway_id
+	LEFT JOIN prepay.gateway_state h ON h.site_id = m.site_id AND h.gateway_id = m.gateway_id
+	CROSS JOIN LATERAL (SELECT CASE WHEN n.contact = 'lost' OR h.contact = 'lost' THEN 'lost'
+		WHEN a.account_id IS NULL AND m.purpose = 'prepaid' THEN 'unopened'
+		WHEN t.alarm_level = 3 THEN 'arrears' WHEN t.alarm_level = 2 THEN 'alarm2'
+		WHEN t.alarm_level = 1 THEN 'alarm1'
+		WHEN a.account_id IS NOT NULL AND NOT EXISTS (SELECT FROM prepay.ledger_entry f
+			WHERE f.site_id = a.site_id AND f.account_id = a.account_id AND f.balance_after > 0)
+			THEN 'unopened' ELSE 'open' END AS state) x
+WHERE prepay.my_site(s.site_id);
+
+CREATE OR REPLACE VIEW prepay.gateway_status AS
+SELECT s.code AS site, g.code AS gateway, g.name, p.code AS place, h.contact AS state,
+	CASE h.contact WHEN 'ok' THEN 'green' WHEN 'lost' THEN 'purple' ELSE 'grey' END AS color,
+	h.contact_since, g.transport, g.address, g.agent, m.meters, m.meters_lost, m.last_read_at,
+	e.state AS agent_state, e.last_beat_at
+FROM prepay.site s
+	JOIN prepay.gateway g USING (site_id)
+	LEFT JOIN prepay.gateway_state h USING (site_id, gateway_id)
+	LEFT JOIN prepay.place p ON p.site_id = g.site_id AND p.place_id = g.place_id
+	LEFT JOIN prepay.agent e ON e.site_id = g.site_id AND e.code = g.agent
+	CROSS JOIN LATERAL (SELECT count(*) AS meters, count(*) FILTER (WHERE n.contact = 'lost') AS meters_lost,
+			max(n.last_read_at) AS last_read_at
+		FROM prepay.meter d JOIN prepay.meter_state n USING (site_id, meter_id)
+		WHERE d.site_id = g.site_id AND d.gateway_id = g.gateway_id) m
+WHERE prepay.my_site(s.site_id);

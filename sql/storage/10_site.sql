@@ -1,0 +1,58 @@
+-- Sites, places and the settings of a site.
+
+CREATE TABLE prepay.installation (
+	storage_version int NOT NULL,
+	installed_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row)
+);
+
+CREATE TABLE prepay.site (
+	site_id int PRIMARY KEY,
+	code text NOT NULL CONSTRAINT site_code_unique UNIQUE CONSTRAINT site_code_form CHECK (prepay.is_code(code)),
+	name text NOT NULL,
+	timezone text NOT NULL,
+	currency text NOT NULL,
+	currency_decimals smallint NOT NULL CHECK (currency_decimals BETWEEN 0 AND 4),
+	revision bigint NOT NULL DEFAULT 1,
+	created_at timestamptz NOT NULL DEFAULT prepay.now()
+);
+
+CREATE TABLE prepay.setting (
+	site_id int NOT NULL REFERENCES prepay.site,
+	name text NOT NULL,
+	value text NOT NULL,
+	set_at timestamptz NOT NULL DEFAULT prepay.now(),
+	set_by text NOT NULL DEFAULT SESSION_USER,
+	PRIMARY KEY (site_id, name)
+);
+
+CREATE TABLE prepay.place (
+	site_id int NOT NULL REFERENCES prepay.site,
+	place_id int NOT NULL CHECK (place_id > 0),
+	parent_id int,
+	kind text NOT NULL DEFAULT 'unit',
+	code text NOT NULL CONSTRAINT place_code_form CHECK (prepay.is_code(code)),
+	name text,
+	PRIMARY KEY (site_id, place_id),
+	CONSTRAINT place_code_unique UNIQUE (site_id, code),
+	CONSTRAINT place_parent_exists FOREIGN KEY (site_id, parent_id) REFERENCES prepay.place,
+	CONSTRAINT place_not_its_own_parent CHECK (parent_id IS DISTINCT FROM place_id)
+);
+CREATE INDEX place_parent ON prepay.place (site_id, parent_id);
+
+CREATE TABLE prepay.operator_site (
+	site_id int NOT NULL REFERENCES prepay.site,
+	operator name NOT NULL,
+	granted_at timestamptz NOT NULL DEFAULT prepay.now(),
+	granted_by text NOT NULL DEFAULT SESSION_USER,
+	PRIMARY KEY (site_id, operator)
+);
+
+-- Public holidays and make-up working days, by calendar (CN, …): shared by all sites.
+CREATE TABLE prepay.holiday (
+	calendar text NOT NULL,
+	day date NOT NULL,
+	name text,
+	day_type text NOT NULL DEFAULT 'holiday',
+	PRIMARY KEY (calendar, day)
+);

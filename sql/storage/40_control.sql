@@ -1,0 +1,133 @@
+-- Alarms, supply and relay commands.
+
+CREATE TABLE prepay.alarm (
+	site_id int NOT NULL REFERENCES prepay.site,
+	alarm_id bigint GENERATED ALWAYS AS IDENTITY,
+	kind text NOT NULL,
+	level smallint NOT NULL,
+	account_id int,
+	meter_id int,
+	gateway_id int,
+	agent text,
+	raised_at timestamptz NOT NULL,
+	acknowledged_at timestamptz,
+	acknowledged_by text,
+	cleared_at timestamptz,
+	detail text NOT NULL,
+	PRIMARY KEY (site_id, alarm_id)
+);
+CREATE UNIQUE INDEX alarm_one_active ON prepay.alarm
+	(site_id, kind, (COALESCE(account_id, 0)), (COALESCE(meter_id, 0)),
+	 (COALESCE(gateway_id, 0)), (COALESCE(agent, '')))
+	WHERE cleared_at IS NULL;
+
+-- Standing orders on a meter and the four relay states, each with its time.
+CREATE TABLE prepay.meter_control (
+	site_id int NOT NULL,
+	meter_id int NOT NULL,
+	locked boolean NOT NULL DEFAULT false,
+	locked_reason text,
+	order_kind text CHECK (order_kind IN ('keep_on', 'forced_off')),
+	order_at timestamptz,
+	order_by text,
+	order_reason text,
+	desired text CHECK (desired IN ('on', 'off')),
+	desired_at timestamptz,
+	desired_why text,
+	commanded text CHECK (commanded IN ('on', 'off')),
+	commanded_at timestamptz,
+	acknowledged text CHECK (acknowledged IN ('on', 'off')),
+	acknowledged_at timestamptz,
+	observed text CHECK (observed IN ('on', 'off')),
+	observed_at timestamptz,
+	decide_at timestamptz,
+	PRIMARY KEY (site_id, meter_id),
+	FOREIGN KEY (site_id, meter_id) REFERENCES prepay.meter
+) WITH (fillfactor = 80);
+COMMENT ON COLUMN prepay.meter_control.decide_at IS
+	'Real time from which tick() decides the supply again though no balance has moved.';
+CREATE INDEX meter_control_decide ON prepay.meter_control (site_id, decide_at)
+	WHERE decide_at IS NOT NULL;
+
+CREATE TABLE prepay.command (
+	site_id int NOT NULL,
+	command_id bigint GENERATED ALWAYS AS IDENTITY,
+	meter_id int NOT NULL,
+	action text NOT NULL CHECK (action IN ('trip', 'close', 'keep_on', 'prepaid', 'lock', 'unlock',
+		'read', 'push_tariff', 'push_limits', 'recharge', 'set_clock')),
+	args jsonb NOT NULL DEFAULT '{}',
+	status text NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'sent', 'done', 'refused',
+		'failed', 'unknown', 'expired', 'superseded', 'cancelled')),
+	reason text NOT NULL,
+	created_at timestamptz NOT NULL,
+	valid_until timestamptz,
+	sent_at timestamptz,
+	finished_at timestamptz,
+	attempts int NOT NULL DEFAULT 0,
+	result jsonb,
+	account_id int,
+	batch_id bigint,
+	operator text NOT NULL,
+	automatic boolean NOT NULL DEFAULT false,
+	verify boolean NOT NULL DEFAULT false,
+	lease_until timestamptz,
+	not_before timestamptz,
+	PRIMARY KEY (site_id, command_id),
+	FOREIGN KEY (site_id, meter_id) REFERENCES prepay.meter
+);
+CREATE INDEX command_live ON prepay.command (site_id, meter_id, command_id)
+	WHERE status IN ('queued', 'sent', 'unknown');
+CREATE INDEX command_expires ON prepay.command (site_id, valid_until) WHERE status = 'queued';
+CREATE INDEX command_leased ON prepay.command (site_id, lease_until) WHERE status = 'sent';
+-- Automatic trips of the last minute: the brake on mass disconnection counts them.
+CREATE INDEX command_trips ON prepay.command (site_id, lease_until)
+	WHERE action = 'trip' AND automatic;
+COMMENT ON COLUMN prepay.command.automatic IS
+	'Queued by the supply rule, not by a person; handed out only while the rule still wants it.';
+COMMENT ON COLUMN prepay.command.verify IS
+	'An attempt ended unknown: the next one reads back before anything is written.';
+COMMENT ON COLUMN prepay.command.lease_until IS 'Real time up to which the agent has the command.';
+COMMENT ON COLUMN prepay.command.not_before IS 'Real time of the next attempt.';
+CREATE INDEX command_of_meter ON prepay.command (site_id, meter_id, created_at);
+
+-- Messages to people: written in the transaction of their cause, delivered by an adapter.
+CREATE TABLE prepay.notification (
+	site_id int NOT NULL REFERENCES prepay.site,
+	notification_id bigint GENERATED ALWAYS AS IDENTITY,
+	account_id int,
+	alarm_id bigint,
+	template text NOT NULL,
+	language text NOT NULL,
+	phone text NOT NULL,
+	params jsonb NOT NULL,
+	body text NOT NULL,
+	state text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'sent', 'delivered', 'failed')),
+	tries int NOT NULL DEFAULT 0,
+	created_at timestamptz NOT NULL,
+	state_at timestamptz NOT NULL,
+	PRIMARY KEY (site_id, notification_id)
+);
+CREATE INDEX notification_queued ON prepay.notification (site_id, notification_id) WHERE state = 'queued';
+
+-- When lost contact was last looked for, by the business clock and by the real one.
+CREATE TABLE prepay.contact_check (
+	site_id int PRIMARY KEY REFERENCES prepay.site,
+	checked_at timestamptz NOT NULL,
+	checked_real timestamptz NOT NULL
+);
+
+CREATE TRIGGER command_notify AFTER INSERT ON prepay.command
+	REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION prepay.command_notify();
+
+CREATE TRIGGER gateway_changed AFTER UPDATE ON prepay.gateway
+	REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION prepay.config_changed();
+CREATE TRIGGER gateway_removed AFTER DELETE ON prepay.gateway
+	REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION prepay.config_changed();
+CREATE TRIGGER meter_changed AFTER UPDATE ON prepay.meter
+	REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION prepay.config_changed();
+CREATE TRIGGER meter_removed AFTER DELETE ON prepay.meter
+	REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION prepay.config_changed();
+
+-- The function raises the fault with its path. NOT VALID: dumped after the data.
+ALTER TABLE prepay.meter_model
+	ADD CONSTRAINT meter_model_profile_sound CHECK (prepay.is_profile(profile)) NOT VALID;

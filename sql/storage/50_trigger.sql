@@ -1,0 +1,41 @@
+-- What runs by itself.
+
+CREATE TRIGGER place_number BEFORE INSERT ON prepay.place
+	FOR EACH ROW EXECUTE FUNCTION prepay.number_row('place_id');
+CREATE TRIGGER gateway_number BEFORE INSERT ON prepay.gateway
+	FOR EACH ROW EXECUTE FUNCTION prepay.number_row('gateway_id');
+CREATE TRIGGER meter_number BEFORE INSERT ON prepay.meter
+	FOR EACH ROW EXECUTE FUNCTION prepay.number_row('meter_id');
+CREATE TRIGGER meter_added AFTER INSERT ON prepay.meter
+	FOR EACH ROW EXECUTE FUNCTION prepay.meter_added();
+CREATE TRIGGER meter_changes AFTER UPDATE ON prepay.meter
+	FOR EACH ROW EXECUTE FUNCTION prepay.meter_changes();
+
+CREATE TRIGGER reading_insert AFTER INSERT ON prepay.reading
+	REFERENCING NEW TABLE AS new_readings
+	FOR EACH STATEMENT EXECUTE FUNCTION prepay.reading_insert();
+CREATE TRIGGER reading_written_once BEFORE UPDATE OR DELETE ON prepay.reading
+	FOR EACH ROW EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER reading_not_truncated BEFORE TRUNCATE ON prepay.reading
+	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER reading_default_not_truncated BEFORE TRUNCATE ON prepay.reading_default
+	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();
+
+CREATE TRIGGER ledger_entry_written_once BEFORE UPDATE OR DELETE ON prepay.ledger_entry
+	FOR EACH ROW EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER ledger_entry_not_truncated BEFORE TRUNCATE ON prepay.ledger_entry
+	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER usage_line_written_once BEFORE UPDATE OR DELETE ON prepay.usage_line
+	FOR EACH ROW EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER usage_line_not_truncated BEFORE TRUNCATE ON prepay.usage_line
+	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER posting_written_once BEFORE UPDATE OR DELETE ON prepay.posting
+	FOR EACH ROW EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER posting_not_truncated BEFORE TRUNCATE ON prepay.posting
+	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER tariff_version_written_once BEFORE UPDATE OR DELETE ON prepay.tariff_version
+	FOR EACH ROW EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER tariff_version_not_truncated BEFORE TRUNCATE ON prepay.tariff_version
+	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER anchor_written_once BEFORE UPDATE OR DELETE ON prepay.anchor
+	FOR EACH ROW EXECUTE FUNCTION prepay.refuse_change();
