@@ -1,4 +1,4 @@
-# pg_prepay: the extension is built by PGXS (extension/pgxs.mk); agent/ and test/sim have Makefiles of their own.
+# pg_prepay: the extension is built by PGXS (pgxs.mk); agent/ and test/sim have Makefiles of their own.
 #
 #   make demo        show it at work on a throw-away cluster     make demo-stop
 #   make check       all tests                                   make bench
@@ -9,7 +9,7 @@ PGXS_TARGETS = all install uninstall installcheck clean
 .PHONY: $(PGXS_TARGETS) demo demo-stop check bench agent sim
 
 $(PGXS_TARGETS):
-	@$(MAKE) --no-print-directory -f extension/pgxs.mk $@
+	@$(MAKE) --no-print-directory -f pgxs.mk $@
 
 # ---- everything else: two commands do all set-up ----
 
