@@ -23,6 +23,7 @@
 #include "agent.h"
 #include "buf.h"
 #include "clock.h"
+#include "job_heap.h"
 #include "log.h"
 #include "metrics.h"
 
@@ -71,9 +72,7 @@ struct Bus
 	struct event *kick;		   /* defers work to the loop */
 	struct event *urgent_kick; /* for commands: activating it interrupts the normal events */
 
-	Job **heap;
-	size_t jobs;
-	size_t heap_size;
+	JobHeap queue;
 	Job **parked; /* jobs being answered JOB_UNREACHABLE; cancelled ones become NULL */
 	size_t parked_count;
 	uint64_t submitted;
@@ -100,82 +99,6 @@ struct Bus
 
 static void bus_connect(Bus *bus);
 static void bus_run(Bus *bus);
-
-/* ---- heap ---- */
-
-static bool
-job_before(const Job *a, const Job *b)
-{
-	if (a->priority != b->priority)
-		return a->priority < b->priority;
-	return a->rank < b->rank;
-}
-
-static void
-heap_put(Bus *bus, size_t position, Job *job)
-{
-	bus->heap[position] = job;
-	job->position = position;
-}
-
-static void
-heap_up(Bus *bus, size_t position)
-{
-	Job *job = bus->heap[position];
-
-	while (position > 0 && job_before(job, bus->heap[(position - 1) / 2]))
-	{
-		heap_put(bus, position, bus->heap[(position - 1) / 2]);
-		position = (position - 1) / 2;
-	}
-	heap_put(bus, position, job);
-}
-
-static void
-heap_down(Bus *bus, size_t position)
-{
-	Job *job = bus->heap[position];
-
-	for (;;)
-	{
-		size_t child = 2 * position + 1;
-
-		if (child >= bus->jobs)
-			break;
-		if (child + 1 < bus->jobs && job_before(bus->heap[child + 1], bus->heap[child]))
-			child++;
-		if (!job_before(bus->heap[child], job))
-			break;
-		heap_put(bus, position, bus->heap[child]);
-		position = child;
-	}
-	heap_put(bus, position, job);
-}
-
-static void
-heap_add(Bus *bus, Job *job)
-{
-	if (bus->jobs == bus->heap_size)
-	{
-		bus->heap_size = bus->heap_size ? 2 * bus->heap_size : 16;
-		bus->heap = mem_realloc(bus->heap, bus->heap_size * sizeof(*bus->heap));
-	}
-	bus->heap[bus->jobs++] = job;
-	heap_up(bus, bus->jobs - 1);
-}
-
-static void
-heap_remove(Bus *bus, Job *job)
-{
-	size_t position = job->position;
-	Job *last = bus->heap[--bus->jobs];
-
-	if (last == job)
-		return;
-	heap_put(bus, position, last);
-	heap_up(bus, position);
-	heap_down(bus, last->position);
-}
 
 /* ---- timer and outcome ---- */
 
@@ -238,7 +161,7 @@ static void
 bus_fail_queued(Bus *bus)
 {
 	JobAnswer answer = { .result = JOB_UNREACHABLE };
-	size_t count = bus->jobs;
+	size_t count = bus->queue.count;
 
 	if (count == 0)
 		return;
@@ -247,8 +170,8 @@ bus_fail_queued(Bus *bus)
 	bus->parked_count = count;
 	for (size_t i = 0; i < count; i++)
 	{
-		bus->parked[i] = bus->heap[0];
-		heap_remove(bus, bus->parked[i]);
+		bus->parked[i] = bus->queue.job[0];
+		job_heap_remove(&bus->queue, bus->parked[i]);
 		bus->parked[i]->position = PARKED;
 	}
 	for (size_t i = 0; i < count; i++)
@@ -359,9 +282,9 @@ bus_set_urgent(Bus *bus, bool urgent)
 static void
 bus_start(Bus *bus)
 {
-	Job *job = bus->heap[0];
+	Job *job = bus->queue.job[0];
 
-	heap_remove(bus, job);
+	job_heap_remove(&bus->queue, job);
 	bus->current = job;
 	bus->state = BUS_BUSY;
 	bus_set_urgent(bus, job->priority <= JOB_READ_BACK);
@@ -575,11 +498,11 @@ bus_run_down(Bus *bus)
 {
 	int64_t now = clock_mono();
 
-	if (bus->jobs == 0)
+	if (bus->queue.count == 0)
 		return;
 	if (now >= bus->retry_at)
 		bus_connect(bus);
-	else if (bus->heap[0]->priority > JOB_READ_BACK)
+	else if (bus->queue.job[0]->priority > JOB_READ_BACK)
 		bus_fail_queued(bus);
 	else if (now - bus->tried_at >= COMMAND_RECONNECT_US)
 		bus_connect(bus);
@@ -592,7 +515,7 @@ bus_run(Bus *bus)
 {
 	if (bus->state == BUS_DOWN)
 		bus_run_down(bus);
-	else if (bus->state == BUS_IDLE && bus->jobs > 0)
+	else if (bus->state == BUS_IDLE && bus->queue.count > 0)
 		bus_start(bus);
 }
 
@@ -699,7 +622,7 @@ bus_free(Bus *bus)
 	event_free(bus->timer);
 	event_free(bus->kick);
 	event_free(bus->urgent_kick);
-	free(bus->heap);
+	free(bus->queue.job);
 	free(bus);
 }
 
@@ -722,7 +645,7 @@ bus_submit(Bus *bus, Job *job)
 	if (job->rank == 0)
 		job->rank = bus->submitted;
 	job->bus = bus;
-	heap_add(bus, job);
+	job_heap_add(&bus->queue, job);
 	if (!bus->finishing && (bus->state == BUS_DOWN || bus->state == BUS_IDLE))
 		event_active(job->priority <= JOB_READ_BACK ? bus->urgent_kick : bus->kick, EV_TIMEOUT, 1);
 }
@@ -738,7 +661,7 @@ bus_cancel(Job *job)
 	if (bus->current != job)
 	{
 		if (job->position != PARKED)
-			heap_remove(bus, job);
+			job_heap_remove(&bus->queue, job);
 		for (size_t i = 0; i < bus->parked_count; i++)
 		{
 			if (bus->parked[i] == job)
@@ -771,7 +694,7 @@ bus_promote(Job *job, JobPriority priority)
 		job->priority = priority;
 		return;
 	}
-	heap_remove(bus, job);
+	job_heap_remove(&bus->queue, job);
 	job->priority = priority;
-	heap_add(bus, job);
+	job_heap_add(&bus->queue, job);
 }

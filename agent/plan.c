@@ -7,6 +7,7 @@
 #include "buf.h"
 #include "delivery.h"
 #include "liaison.h"
+#include "line.h"
 #include "log.h"
 #include "poll.h"
 #include "topology.h"
@@ -59,7 +60,7 @@ agent_set_clock(Agent *agent, const Clock *clock)
 		for (int i = 0; i < agent->topology->meter_count; i++)
 			agent->topology->meters[i]->last_read_at = 0;
 	}
-	topology_refresh_limits(agent);
+	line_refresh_limits(agent);
 	poll_arm_all(agent);
 	poll_fresh(agent);
 	delivery_clock_changed(agent);

@@ -12,18 +12,13 @@
 
 #include "buf.h"
 #include "command.h"
+#include "line.h"
 #include "log.h"
 #include "poll.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CONNECT_TIMEOUT_MS 5000
-#define MAX_BACKOFF_US (60 * USEC_PER_SEC)
-/* Under a running clock a minute may be a day: then at most this many poll intervals. */
-#define MAX_BACKOFF_INTERVALS 8
-#define MIN_MAX_BACKOFF_US (250 * USEC_PER_MSEC)
 
 typedef struct GatewayPlan
 {
@@ -61,13 +56,13 @@ static void
 parse_options(const json_t *options, const char *path, GatewayOptions *out, JsonFault *fault)
 {
 	memset(out, 0, sizeof(*out));
-	out->connect_timeout_ms = CONNECT_TIMEOUT_MS;
+	out->connect_timeout_ms = LINE_CONNECT_TIMEOUT_MS;
 	if (!json_is_object(options))
 		return;
 	out->timeout_ms = (int) jpath_int(fault, options, path, "timeout_ms", 0, 60000, 0);
 	out->gap_ms = (int) jpath_int(fault, options, path, "gap_ms", 0, 5000, 0);
-	out->connect_timeout_ms =
-		(int) jpath_int(fault, options, path, "connect_timeout_ms", 10, 60000, CONNECT_TIMEOUT_MS);
+	out->connect_timeout_ms = (int) jpath_int(fault, options, path, "connect_timeout_ms", 10, 60000,
+											  LINE_CONNECT_TIMEOUT_MS);
 }
 
 static GatewayPlan *
@@ -185,150 +180,6 @@ apply_models(Topology *topology, json_t *models)
 	topology->models = json_incref(models);
 }
 
-/* ---- lines ---- */
-
-static void
-line_failed(void *arg, const char *reason)
-{
-	(void) reason;
-	for (Gateway *gateway = ((Line *) arg)->gateways; gateway; gateway = gateway->next_on_line)
-		contact_gateway_silent(gateway);
-}
-
-static void
-line_restored(void *arg)
-{
-	for (Gateway *gateway = ((Line *) arg)->gateways; gateway; gateway = gateway->next_on_line)
-		poll_catch_up(gateway);
-}
-
-static void
-line_heard(void *arg)
-{
-	for (Gateway *gateway = ((Line *) arg)->gateways; gateway; gateway = gateway->next_on_line)
-		contact_gateway_ok(gateway);
-}
-
-static BusLimits
-line_limits(const Line *line)
-{
-	BusLimits limits = { CONNECT_TIMEOUT_MS, 0, MAX_BACKOFF_US };
-
-	for (const Gateway *gateway = line->gateways; gateway; gateway = gateway->next_on_line)
-	{
-		int64_t interval = clock_real_span(&line->agent->clock, gateway->interval);
-
-		limits.connect_timeout_ms = gateway->options.connect_timeout_ms;
-		if (gateway->options.gap_ms > limits.gap_ms)
-			limits.gap_ms = gateway->options.gap_ms;
-		for (int i = 0; i < gateway->meter_count; i++)
-		{
-			const Profile *profile = gateway->meters[i]->profile;
-
-			if (profile && profile->gap_ms > limits.gap_ms)
-				limits.gap_ms = profile->gap_ms;
-		}
-		if (line->agent->clock.running && interval >= 0 &&
-			interval < limits.max_backoff_us / MAX_BACKOFF_INTERVALS)
-			limits.max_backoff_us = interval * MAX_BACKOFF_INTERVALS;
-	}
-	if (limits.max_backoff_us < MIN_MAX_BACKOFF_US)
-		limits.max_backoff_us = MIN_MAX_BACKOFF_US;
-	return limits;
-}
-
-void
-topology_refresh_limits(Agent *agent)
-{
-	for (Line *line = agent->topology->lines; line; line = line->next)
-	{
-		BusLimits limits = line_limits(line);
-
-		bus_set_limits(line->bus, &limits);
-	}
-}
-
-static Line *
-line_for(Agent *agent, const char *address)
-{
-	BusLimits limits = { CONNECT_TIMEOUT_MS, 0, MAX_BACKOFF_US };
-	BusHooks hooks = { line_failed, line_restored, line_heard, NULL };
-	Line *line;
-
-	for (line = agent->topology->lines; line; line = line->next)
-	{
-		if (strcmp(bus_address(line->bus), address) == 0)
-			return line;
-	}
-	line = mem_alloc0(sizeof(*line));
-	line->agent = agent;
-	hooks.arg = line;
-	line->bus = bus_new(agent->base, agent->names, address, &limits, &hooks);
-	if (!line->bus)
-	{
-		free(line);
-		return NULL;
-	}
-	line->next = agent->topology->lines;
-	agent->topology->lines = line;
-	return line;
-}
-
-static void
-leave_line(Gateway *gateway)
-{
-	Gateway **link;
-
-	if (!gateway->line)
-		return;
-	for (link = &gateway->line->gateways; *link != gateway; link = &(*link)->next_on_line)
-		;
-	*link = gateway->next_on_line;
-	gateway->line = NULL;
-	gateway->next_on_line = NULL;
-}
-
-static void
-join_line(Gateway *gateway)
-{
-	if (strcmp(gateway->transport, "tcp") != 0)
-	{
-		log_event(LEVEL_ERROR, "transport_not_supported",
-				  "gateway=%s transport=%s hint=\"this version reads tcp gateways only\"",
-				  log_value(gateway->code), log_value(gateway->transport));
-		return;
-	}
-	gateway->line = line_for(gateway->agent, gateway->address);
-	if (!gateway->line)
-	{
-		log_event(LEVEL_ERROR, "address_faulty", "gateway=%s address=%s hint=\"use host:port\"",
-				  log_value(gateway->code), log_value(gateway->address));
-		return;
-	}
-	gateway->next_on_line = gateway->line->gateways;
-	gateway->line->gateways = gateway;
-}
-
-static void
-free_idle_lines(Topology *topology)
-{
-	Line **link = &topology->lines;
-
-	while (*link)
-	{
-		Line *line = *link;
-
-		if (line->gateways)
-		{
-			link = &line->next;
-			continue;
-		}
-		*link = line->next;
-		bus_free(line->bus);
-		free(line);
-	}
-}
-
 /* ---- gateways and meters ---- */
 
 static int
@@ -384,7 +235,7 @@ meter_free(Meter *meter)
 static void
 gateway_free(Gateway *gateway)
 {
-	leave_line(gateway);
+	line_leave(gateway);
 	if (gateway->grid)
 		event_free(gateway->grid);
 	free(gateway->meters);
@@ -405,8 +256,8 @@ gateway_update(Gateway *gateway, const GatewayPlan *plan)
 		return;
 	strcpy(gateway->address, plan->address);
 	strcpy(gateway->transport, plan->transport);
-	leave_line(gateway);
-	join_line(gateway);
+	line_leave(gateway);
+	line_join(gateway);
 }
 
 static void
@@ -594,8 +445,8 @@ topology_apply(Agent *agent, const json_t *plan, JsonFault *fault)
 		apply_gateways(agent, gateways, gateway_count);
 		apply_meters(agent, meters, meter_count);
 		free_unseen_gateways(agent->topology);
-		free_idle_lines(agent->topology);
-		topology_refresh_limits(agent);
+		line_free_idle(agent->topology);
+		line_refresh_limits(agent);
 	}
 	free(gateways);
 	free(meters);
@@ -613,7 +464,7 @@ topology_free(Agent *agent)
 	for (int i = 0; i < topology->gateway_count; i++)
 		gateway_free(topology->gateways[i]);
 	free(topology->gateways);
-	free_idle_lines(topology);
+	line_free_idle(topology);
 	drop_profiles(topology->profiles, topology->profile_codes, topology->profile_count);
 	json_decref(topology->models);
 	free(topology);

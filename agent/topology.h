@@ -114,7 +114,4 @@ bool topology_apply(Agent *agent, const json_t *plan, JsonFault *fault);
 
 Meter *topology_meter(const Topology *topology, int id);
 
-/* Limits of a line changed, e.g. because a clock started to run. */
-void topology_refresh_limits(Agent *agent);
-
 #endif

@@ -218,7 +218,8 @@ prepay_agent_plan(PG_FUNCTION_ARGS)
 		" jsonb_agg(jsonb_build_object('gateway_id', gateway_id, 'code', code, 'transport',"
 		" transport, 'address', address, 'poll_interval_s', trim_scale(poll_s), 'options',"
 		" options) ORDER BY gateway_id) FROM g), '[]'), 'meters', COALESCE((SELECT"
-		" jsonb_agg(jsonb_build_object('meter_id', meter_id, 'code', code, 'gateway_id', gateway_id,"
+		" jsonb_agg(jsonb_build_object('meter_id', meter_id, 'code', code,"
+		" 'gateway_id', gateway_id,"
 		" 'unit_id', unit_id, 'model', model, 'prepay_mode', prepay_mode) ORDER BY meter_id)"
 		" FROM m), '[]'), 'models', COALESCE((SELECT jsonb_object_agg(mm.code, mm.profile)"
 		" FROM prepay.meter_model mm WHERE mm.code IN (SELECT model FROM m)), '{}'))",
@@ -324,6 +325,34 @@ site_changed(const int32 *site, const int32 *meter, int n, bool meters)
 	}
 }
 
+/* site_id and meter_id (0 for a gateway) of the rows of a transition table. */
+static int
+changed_rows(const TriggerData *trigger, bool has_meter, int32 **site_id, int32 **meter_id)
+{
+	Tuplestorestate *changed = trigger->tg_newtable ? trigger->tg_newtable : trigger->tg_oldtable;
+	TupleDesc type = RelationGetDescr(trigger->tg_relation);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(type, &TTSOpsMinimalTuple);
+	int site_column = SPI_fnumber(type, "site_id");
+	int meter_column = has_meter ? SPI_fnumber(type, "meter_id") : 0;
+	int room = (int) tuplestore_tuple_count(changed);
+	int n = 0;
+	bool isnull;
+
+	*site_id = palloc(sizeof(int32) * Max(room, 1));
+	*meter_id = palloc0(sizeof(int32) * Max(room, 1));
+	/* Another trigger may have read it before us. */
+	tuplestore_rescan(changed);
+	while (n < room && tuplestore_gettupleslot(changed, true, false, slot))
+	{
+		(*site_id)[n] = DatumGetInt32(slot_getattr(slot, site_column, &isnull));
+		if (has_meter)
+			(*meter_id)[n] = DatumGetInt32(slot_getattr(slot, meter_column, &isnull));
+		n++;
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	return n;
+}
+
 /*
  * config_changed: AFTER statement trigger of gateway and meter with a transition
  * table named changed. Inserts are touched by number_row.
@@ -331,24 +360,15 @@ site_changed(const int32 *site, const int32 *meter, int n, bool meters)
 Datum
 prepay_config_changed(PG_FUNCTION_ARGS)
 {
-	static DbQuery gateways = { "SELECT s, 0 FROM unnest($1) AS s GROUP BY s ORDER BY s",
-								1,
-								{ INT4ARRAYOID } };
-	static DbQuery meters = { "SELECT s, m FROM unnest($1, $2) AS u (s, m) ORDER BY s, m",
+	static DbQuery sorted = { "SELECT DISTINCT s, m FROM unnest($1, $2) AS u (s, m) ORDER BY s, m",
 							  2,
 							  { INT4ARRAYOID, INT4ARRAYOID } };
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	Tuplestorestate *changed;
-	TupleTableSlot *slot;
-	TupleDesc row_type;
 	DbSession session;
-	int site_column;
-	int meter_column;
-	int room = 64;
-	int n = 0;
+	bool has_meter;
 	int32 *site_id;
 	int32 *meter_id;
-	bool isnull;
+	int n;
 	int i;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
@@ -356,43 +376,22 @@ prepay_config_changed(PG_FUNCTION_ARGS)
 		(trigger->tg_newtable == NULL && trigger->tg_oldtable == NULL))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 						errmsg("config_changed is a statement trigger with a transition table")));
-	changed = trigger->tg_newtable ? trigger->tg_newtable : trigger->tg_oldtable;
-	row_type = RelationGetDescr(trigger->tg_relation);
-	site_column = SPI_fnumber(row_type, "site_id");
-	meter_column = SPI_fnumber(row_type, "meter_id");
-	site_id = palloc(sizeof(int32) * room);
-	meter_id = palloc(sizeof(int32) * room);
-	slot = MakeSingleTupleTableSlot(row_type, &TTSOpsMinimalTuple);
-	tuplestore_rescan(changed);
-	while (tuplestore_gettupleslot(changed, true, false, slot))
-	{
-		if (n == room)
-		{
-			room *= 2;
-			site_id = repalloc(site_id, sizeof(int32) * room);
-			meter_id = repalloc(meter_id, sizeof(int32) * room);
-		}
-		site_id[n] = DatumGetInt32(slot_getattr(slot, site_column, &isnull));
-		meter_id[n] =
-			meter_column > 0 ? DatumGetInt32(slot_getattr(slot, meter_column, &isnull)) : 0;
-		n++;
-	}
-	ExecDropSingleTupleTableSlot(slot);
+	has_meter = SPI_fnumber(RelationGetDescr(trigger->tg_relation), "meter_id") > 0;
+	n = changed_rows(trigger, has_meter, &site_id, &meter_id);
 	if (n == 0)
 		return PointerGetDatum(NULL);
-
 	db_enter(&session);
 	{
 		Datum args[] = { db_array_int32(site_id, n), db_array_int32(meter_id, n) };
 
-		n = db_run(meter_column > 0 ? &meters : &gateways, args);
+		n = db_run(&sorted, args);
 	}
 	for (i = 0; i < n; i++)
 	{
 		site_id[i] = db_int32(i, 1);
 		meter_id[i] = db_int32(i, 2);
 	}
-	site_changed(site_id, meter_id, n, meter_column > 0);
+	site_changed(site_id, meter_id, n, has_meter);
 	db_leave(&session);
 	return PointerGetDatum(NULL);
 }

@@ -38,7 +38,8 @@ extern void cal_local(const CalZone *zone, int64_t instant, CalLocal *local);
 
 /*
  * The instant from which on every wall-clock date is >= day: local midnight, or
- * the end of the skipped hour if midnight does not exist, or the last of two midnights.
+ * the end of the skipped hour if midnight does not exist, or the later of two midnights
+ * if the clock falls back to the day before in between.
  */
 extern int64_t cal_day_start(const CalZone *zone, int32_t day);
 

@@ -26,7 +26,7 @@ PG_FUNCTION_INFO_V1(prepay_report_contact);
 
 #define AGENT_SILENT_US (INT64CONST(60) * USECS_PER_SEC)	  /* real: six beats missed */
 #define METER_SILENT_US (INT64CONST(10) * 60 * USECS_PER_SEC) /* business; or three polls */
-#define CHECK_EVERY_US (INT64CONST(5) * 60 * USECS_PER_SEC)	  /* business: it reads every meter */
+#define CHECK_EVERY_US (INT64CONST(5) * 60 * USECS_PER_SEC)	  /* business: it reads all meters */
 #define CHECK_AT_MOST_US (INT64CONST(2) * USECS_PER_SEC)	  /* real: under a fast clock */
 #define CHECK_ROWS 2000
 

@@ -114,7 +114,8 @@ account_codes(ControlCall *call)
 {
 	static DbQuery query = {
 		"SELECT a.code FROM unnest($2) WITH ORDINALITY AS u (account_id, n)"
-		" LEFT JOIN prepay.account a ON a.site_id = $1 AND a.account_id = u.account_id ORDER BY u.n",
+		" LEFT JOIN prepay.account a ON a.site_id = $1 AND a.account_id = u.account_id"
+		" ORDER BY u.n",
 		2,
 		{ INT4OID, INT4ARRAYOID }
 	};

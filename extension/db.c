@@ -1,5 +1,6 @@
 #include "db.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
@@ -72,7 +73,7 @@ static void
 check_storage_version(void)
 {
 	static Oid checked = InvalidOid;
-	static DbQuery query = { "SELECT storage_version FROM prepay.installation", 0 };
+	static DbQuery query = { "SELECT storage_version FROM prepay.installation WHERE only_row", 0 };
 	Oid installation = get_relname_relid("installation", get_namespace_oid("prepay", false));
 	int32 version;
 
@@ -98,6 +99,7 @@ prefer_indexes(void)
 	static const char *const setting[][2] = { { "enable_seqscan", "off" },
 											  { "enable_hashjoin", "off" },
 											  { "enable_mergejoin", "off" },
+											  { "jit", "off" },
 											  { "plan_cache_mode", "force_generic_plan" } };
 	int i;
 
@@ -176,6 +178,12 @@ db_value(uint64 row, int column, bool *isnull)
 {
 	Assert(row < SPI_processed);
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+}
+
+void
+db_deform(uint64 row, Datum *value, bool *isnull)
+{
+	heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, value, isnull);
 }
 
 static Datum
@@ -300,6 +308,15 @@ Datum
 db_name_datum(const char *name)
 {
 	return DirectFunctionCall1(namein, CStringGetDatum(name));
+}
+
+Datum
+db_array_time(const int64 *value, int n)
+{
+	ArrayType *array = fixed_array(n, TIMESTAMPTZOID, sizeof(int64));
+
+	memcpy(ARR_DATA_PTR(array), value, sizeof(int64) * n);
+	return PointerGetDatum(array);
 }
 
 Datum

@@ -48,6 +48,8 @@ extern uint64 db_run_nulls(DbQuery *query, const Datum *args, const char *nulls)
 /* Statement built at run time; identifiers in it must come from quote_identifier(). */
 extern void db_execute(const char *sql);
 
+/* All columns of row i of the last result at once; for rows with many. */
+extern void db_deform(uint64 row, Datum *value, bool *isnull);
 /* Value of a column (from 1) of row i of the last result. */
 extern Datum db_value(uint64 row, int column, bool *isnull);
 extern int32 db_int32(uint64 row, int column);				/* not NULL */
@@ -61,6 +63,7 @@ extern char *db_text(uint64 row, int column);				/* palloc'ed; NULL for NULL */
 
 /* Arrays for bulk statements. */
 extern Datum db_array_int32(const int32 *value, int n);
+extern Datum db_array_time(const int64 *value, int n);
 extern Datum db_array_int64(const int64 *value, int n);
 extern Datum db_array(const Datum *value, const bool *isnull, int n, Oid type);
 

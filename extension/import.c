@@ -252,7 +252,8 @@ static void
 check_tariff(ImportRow *row, int32 account_id)
 {
 	static DbQuery query = {
-		"SELECT t.code FROM prepay.tariff_assignment a JOIN prepay.tariff t USING (site_id, tariff_id)"
+		"SELECT t.code FROM prepay.tariff_assignment a"
+		" JOIN prepay.tariff t USING (site_id, tariff_id)"
 		" WHERE a.site_id = $1 AND a.target_kind = 'account' AND a.target_id = $2"
 		" AND a.valid_from <= $3 ORDER BY a.valid_from DESC, a.assignment DESC LIMIT 1",
 		3,

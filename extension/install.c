@@ -81,6 +81,7 @@ load_profiles(void)
 		2,
 		{ TEXTOID, TEXTOID }
 	};
+	uint64 changed = 0;
 	int i;
 
 	for (i = 0; i < lengthof(profile_parts); i++)
@@ -88,8 +89,11 @@ load_profiles(void)
 		Datum args[] = { CStringGetTextDatum(profile_parts[i].name),
 						 CStringGetTextDatum(profile_parts[i].sql) };
 
-		db_run(&query, args);
+		changed += db_run(&query, args);
 	}
+	/* meter_model has no trigger: agents learn of new profiles by the sites' revision. */
+	if (changed > 0)
+		db_execute("UPDATE prepay.site SET revision = revision + 1");
 }
 
 static void

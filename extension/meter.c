@@ -40,9 +40,18 @@ meter_refresh(const Site *site, int32 meter_id)
 		2,
 		{ INT4OID, INT4OID }
 	};
+	static DbQuery count = {
+		"UPDATE prepay.account_state a SET meters = (SELECT count(*) FROM prepay.meter_state s"
+		"  WHERE s.site_id = a.site_id AND s.account_id = a.account_id)"
+		" WHERE a.site_id = $1 AND a.account_id IN (SELECT o.account_id FROM prepay.account_meter o"
+		"  WHERE o.site_id = $1 AND o.meter_id = $2)",
+		2,
+		{ INT4OID, INT4OID }
+	};
 	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id) };
 
 	db_run(&query, args);
+	db_run(&count, args);
 }
 
 static int32

@@ -18,10 +18,14 @@ typedef struct Template
 
 static const Template template_table[] = {
 	{ "alarm1", "zh",
-	  "账户{account}电费余额{balance}{currency},已低于{threshold}{currency},请及时充值。" },
+	  "账户{account}电费余额{balance}{currency},"
+	  "已低于{threshold}{currency},请及时充值。" },
 	{ "alarm2", "zh",
-	  "账户{account}电费余额仅{balance}{currency},已低于{threshold}{currency},请尽快充值以免停电。" },
-	{ "arrears", "zh", "账户{account}电费余额{balance}{currency},已欠费,即将停电,请立即充值。" },
+	  "账户{account}电费余额仅{balance}{currency},"
+	  "已低于{threshold}{currency},请尽快充值以免停电。" },
+	{ "arrears", "zh",
+	  "账户{account}电费余额{balance}{currency},"
+	  "已欠费,即将停电,请立即充值。" },
 	{ "alarm1", "en",
 	  "{account}: balance {balance} {currency}, below {threshold}. Please top up." },
 	{ "alarm2", "en", "{account}: only {balance} {currency} left. Top up to keep supply." },

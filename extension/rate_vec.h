@@ -6,7 +6,8 @@
 
 #include "rate.h"
 
-#define RATE_VEC_FIRST 16
+/* Most vectors of an account stay this short; a batch holds thousands of them. */
+#define RATE_VEC_FIRST 2
 
 /* The items with room for one more after n. */
 static inline void *

@@ -26,7 +26,7 @@
 #include "executor/tuptable.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/guc.h"
+#include "utils/numeric.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
@@ -94,6 +94,10 @@ read_slot(TupleTableSlot *slot, const ReadingColumns *columns, Reading *reading)
 	reading->site_id = DatumGetInt32(slot_getattr(slot, columns->site_id, &isnull));
 	reading->meter_id = DatumGetInt32(slot_getattr(slot, columns->meter_id, &isnull));
 	reading->read_at = DatumGetTimestampTz(slot_getattr(slot, columns->read_at, &isnull));
+	if (TIMESTAMP_NOT_FINITE(reading->read_at))
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_BAD_READING), errmsg("a reading needs a finite time"),
+				 errhint("Give the time at which the register was read.")));
 	reading->wh = register_value(slot_getattr(slot, columns->kwh, &isnull));
 	value = slot_getattr(slot, columns->reverse_kwh, &isnull);
 	reading->reverse_wh = isnull ? -1 : register_value(value);
@@ -102,7 +106,12 @@ read_slot(TupleTableSlot *slot, const ReadingColumns *columns, Reading *reading)
 	value = slot_getattr(slot, columns->kw, &isnull);
 	reading->has_kw = !isnull;
 	if (!isnull)
+	{
 		reading->kw = datumCopy(value, false, -1);
+		if (numeric_is_nan(DatumGetNumeric(reading->kw)))
+			ereport(ERROR, (errcode(ERRCODE_PP_BAD_READING), errmsg("power must be a number"),
+							errhint("Leave kw NULL when the meter gave none.")));
+	}
 	value = slot_getattr(slot, columns->relay_closed, &isnull);
 	reading->relay_closed = isnull ? -1 : DatumGetBool(value);
 }
@@ -192,39 +201,38 @@ unknown_meter(const Site *site, int32 meter_id)
 							"rows for review.")));
 }
 
-/* Accounts concerned by these meters (n ids, ascending), and the meters that have none. */
-static void
-owners(const Site *site, const int32 *meter_id, int n, int32 **account_id, int *n_account,
-	   int32 **unowned, int *n_unowned)
+/* Whether one of these meters has changed hands and its former account still waits for its energy. */
+static bool
+some_leave(const Site *site, const int32 *meter_id, int n)
 {
-	static DbQuery query = { "SELECT meter_id, account_id, leaving_account_id"
-							 " FROM prepay.meter_state WHERE site_id = $1 AND meter_id = ANY ($2)"
-							 " ORDER BY meter_id",
+	static DbQuery query = { "SELECT 1 FROM prepay.meter_state WHERE site_id = $1"
+							 " AND leaving_account_id IS NOT NULL AND meter_id = ANY ($2) LIMIT 1",
+							 2,
+							 { INT4OID, INT4ARRAYOID } };
+	Datum args[] = { Int32GetDatum(site->site_id), db_array_int32(meter_id, n) };
+
+	return db_run(&query, args) > 0;
+}
+
+/* Lock present and former accounts of these meters: all accounts before any meter, ascending. */
+static Account *
+lock_with_former(const Site *site, const int32 *meter_id, int n, int *n_account)
+{
+	static DbQuery query = { "SELECT account_id FROM prepay.meter_state WHERE site_id = $1"
+							 " AND meter_id = ANY ($2) AND account_id IS NOT NULL"
+							 " UNION SELECT leaving_account_id FROM prepay.meter_state"
+							 " WHERE site_id = $1 AND meter_id = ANY ($2)"
+							 " AND leaving_account_id IS NOT NULL",
 							 2,
 							 { INT4OID, INT4ARRAYOID } };
 	Datum args[] = { Int32GetDatum(site->site_id), db_array_int32(meter_id, n) };
 	int found = db_run(&query, args);
+	int32 *account_id = palloc(sizeof(int32) * Max(found, 1));
 	int i;
 
-	*account_id = palloc(sizeof(int32) * 2 * Max(found, 1));
-	*unowned = palloc(sizeof(int32) * Max(found, 1));
-	*n_account = *n_unowned = 0;
 	for (i = 0; i < found; i++)
-	{
-		int32 account = db_int32_or(i, 2, 0);
-		int32 leaving = db_int32_or(i, 3, 0);
-
-		if (db_int32(i, 1) != meter_id[i])
-			unknown_meter(site, meter_id[i]);
-		if (account)
-			(*account_id)[(*n_account)++] = account;
-		else
-			(*unowned)[(*n_unowned)++] = meter_id[i];
-		if (leaving)
-			(*account_id)[(*n_account)++] = leaving;
-	}
-	if (found < n)
-		unknown_meter(site, meter_id[found]);
+		account_id[i] = db_int32(i, 1);
+	return account_lock_all(site, account_id, found, n_account);
 }
 
 static void
@@ -246,6 +254,19 @@ build_map(Account *account, int n_account, Meter *unowned, int n_unowned, MeterM
 	qsort(map->meter, map->n, sizeof(Meter *), compare_meters);
 }
 
+/* Of n ids, those that are not in the map; their number is returned. */
+static int
+keep_unknown(const MeterMap *map, int32 *meter_id, int n)
+{
+	int kept = 0;
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (find_meter(map, meter_id[i]) == NULL)
+			meter_id[kept++] = meter_id[i];
+	return kept;
+}
+
 /* ---- one meter ---- */
 
 static void
@@ -264,6 +285,7 @@ tariff_is_constant(const Site *site, Meter *meter, TimestampTz from, TimestampTz
 		return meter->tariff_id != 0;
 	rules = tariff_rules(site, meter->meter_id, meter->account_id);
 	meter->tariff_id = tariff_at(&rules, from, &meter->tariff_from, &meter->tariff_until);
+	meter->facts_dirty = true;
 	return meter->tariff_id != 0 && to <= meter->tariff_until;
 }
 
@@ -343,6 +365,7 @@ settle_former_owner(RatingRun *run, Meter *meter, const Reading *reading)
 		if (run->account[i].account_id == meter->leaving_account_id)
 			mark_rerate(&run->account[i], site_local_day(run->site, meter->last_read_at));
 	meter->leaving_account_id = 0;
+	meter->facts_dirty = true;
 	meter->dirty = true;
 }
 
@@ -479,20 +502,19 @@ spread_lines(Account *account, const RateLineVec *lines)
 static void
 walk_account(RatingRun *run, Account *account)
 {
-	RatePositionVec positions = { 0 };
 	RateLineVec lines = { 0 };
 	bool several = account->n_meter > 1 || account->leaving.n > 0;
 
 	if (account->pieces.n == 0)
 		return;
-	rating_positions(run->site, account, &account->pieces, &positions);
-	if (several && order_matters(account, &positions))
+	rating_positions(run->site, account, &account->pieces, &run->positions);
+	if (several && order_matters(account, &run->positions))
 	{
 		mark_rerate(account, account->sealed_to);
 		return;
 	}
 	rate_sort(&account->pieces);
-	if (rate_walk(account->pieces.item, account->pieces.n, account->tier_extra_wh, &positions,
+	if (rate_walk(account->pieces.item, account->pieces.n, account->tier_extra_wh, &run->positions,
 				  several ? &lines : &account->meter[0]->lines, NULL, NULL) != RATE_OK)
 		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("energy out of range")));
 	if (several)
@@ -581,13 +603,11 @@ rate_site(const Site *site, const Reading *reading, int n)
 {
 	int32 *meter_id = palloc(sizeof(int32) * n);
 	int n_id = 0;
-	int32 *account_id;
-	int32 *unowned_id;
 	int n_account;
-	int n_unowned;
+	int n_unowned = 0;
 	int i;
 	Account *account;
-	Meter *unowned;
+	Meter *unowned = NULL;
 	Meter **dirty;
 	MeterMap map;
 	RatingRun run;
@@ -596,12 +616,20 @@ rate_site(const Site *site, const Reading *reading, int n)
 		if (n_id == 0 || meter_id[n_id - 1] != reading[i].meter_id)
 			meter_id[n_id++] = reading[i].meter_id;
 	rating_begin(&run, site);
-	owners(site, meter_id, n_id, &account_id, &n_account, &unowned_id, &n_unowned);
-	account = account_lock_all(site, account_id, n_account, &n_account);
-	unowned = n_unowned ? meter_lock_unowned(site, unowned_id, n_unowned, &n_unowned) : NULL;
+	account = some_leave(site, meter_id, n_id)
+				  ? lock_with_former(site, meter_id, n_id, &n_account)
+				  : account_lock_by_meters(site, meter_id, n_id, &n_account);
 	run.account = account;
 	run.n_account = n_account;
-	build_map(account, n_account, unowned, n_unowned, &map);
+	build_map(account, n_account, NULL, 0, &map);
+	n_id = keep_unknown(&map, meter_id, n_id);
+	if (n_id > 0)
+	{
+		unowned = meter_lock_unowned(site, meter_id, n_id, &n_unowned);
+		build_map(account, n_account, unowned, n_unowned, &map);
+		if (keep_unknown(&map, meter_id, n_id) > 0)
+			unknown_meter(site, meter_id[0]);
+	}
 	take_readings(&run, &map, reading, n);
 
 	for (i = 0; i < n_account; i++)

@@ -278,10 +278,10 @@ static int32
 command_meter(const AgentCall *call, int64 command_id, bool *is_relay)
 {
 	static DbQuery query = {
-		"SELECT c.meter_id, c.action FROM prepay.command c JOIN prepay.meter m ON m.site_id = c.site_id"
-		" AND m.meter_id = c.meter_id JOIN prepay.gateway g ON g.site_id = m.site_id"
-		" AND g.gateway_id = m.gateway_id WHERE c.site_id = $1 AND c.command_id = $2"
-		" AND g.agent = $3",
+		"SELECT c.meter_id, c.action FROM prepay.command c JOIN prepay.meter m"
+		" ON m.site_id = c.site_id AND m.meter_id = c.meter_id JOIN prepay.gateway g"
+		" ON g.site_id = m.site_id AND g.gateway_id = m.gateway_id WHERE c.site_id = $1"
+		" AND c.command_id = $2 AND g.agent = $3",
 		3,
 		{ INT4OID, INT8OID, TEXTOID }
 	};

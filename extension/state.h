@@ -40,6 +40,7 @@ typedef struct Meter
 	TimestampTz relay_changed_at;	/* in this statement; 0: not */
 	RateLineVec lines;			/* not sealed yet */
 	bool dirty;
+	bool facts_dirty;			/* tariff window or leaving_account_id */
 	int n_undecided;			/* readings of this statement that are not judged yet */
 	const Datum *undecided;		/* their times */
 	struct Account *account;
@@ -58,8 +59,9 @@ typedef struct Account
 	RateLineVec leaving;		/* open lines of meters that have left */
 	int32 waits_from;			/* first day a left meter's energy is not known of; 0: none */
 	QuietBand quiet;
-	int n_meter;
-	Meter **meter;				/* meters it has now */
+	int n_meter_all;			/* meters it has now */
+	int n_meter;				/* of these, loaded */
+	Meter **meter;
 	RatePieceVec pieces;		/* energy of this statement, not walked yet */
 	int32 rerate_from;			/* day from which it must be rated again; PG_INT32_MAX: none */
 	bool dirty;
@@ -67,6 +69,12 @@ typedef struct Account
 
 /* Lock accounts in ascending order and load them with their meters. account_id need not be sorted. */
 extern Account *account_lock_all(const Site *site, const int32 *account_id, int n, int *n_account);
+/*
+ * Lock and load the accounts these meters belong to, with all their meters; meters
+ * without an account are passed over.
+ */
+extern Account *account_lock_by_meters(const Site *site, const int32 *meter_id, int n,
+									   int *n_account);
 /* The same without locks: to look at, never to save. */
 extern Account *account_read_all(const Site *site, const int32 *account_id, int n, int *n_account);
 /* One account; raises when there is none. */

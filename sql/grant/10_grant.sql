@@ -31,3 +31,16 @@ GRANT EXECUTE ON FUNCTION
 	prepay.update_account(text, jsonb), prepay.add_meter(text, text, numeric, timestamptz),
 	prepay.sell(text, numeric, text, text, text, jsonb)
 	TO prepay_admin, prepay_supervisor, prepay_cashier;
+
+GRANT EXECUTE ON FUNCTION prepay.supply_decision(text, timestamptz), prepay.cancel_command(bigint, text)
+	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
+GRANT EXECUTE ON FUNCTION prepay.control(text, text, jsonb, text) TO prepay_admin, prepay_supervisor, prepay_dispatcher;
+GRANT EXECUTE ON FUNCTION prepay.create_agent(text, jsonb), prepay.profile_fault(jsonb), prepay.is_profile(jsonb) TO prepay_admin;
+GRANT SELECT, INSERT ON prepay.meter_import TO prepay_admin;
+
+-- An agent: its own plan, readings and commands, nothing else (the functions check that it is that agent).
+GRANT EXECUTE ON FUNCTION prepay.agent_hello(text, uuid), prepay.agent_plan(text), prepay.agent_beat(text, jsonb),
+	prepay.ingest(text, uuid, bigint, int[], timestamptz[], numeric[], numeric[], text[], numeric[], boolean[], numeric[], int[], timestamptz[]),
+	prepay.take_commands(text, int), prepay.report_command(text, bigint, int, text, jsonb),
+	prepay.report_contact(text, text[], int[], text[], timestamptz[])
+	TO prepay_agent;

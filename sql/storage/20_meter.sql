@@ -106,18 +106,17 @@ CREATE TABLE prepay.meter_term (
 	FOREIGN KEY (site_id, meter_id) REFERENCES prepay.meter
 );
 
+-- No CHECK: the trigger refuses NaN and infinite times, once a statement instead of once a row.
 CREATE TABLE prepay.reading (
 	site_id int NOT NULL,
 	meter_id int NOT NULL,
-	read_at timestamptz NOT NULL
-		CONSTRAINT reading_time_is_finite CHECK (pg_catalog.isfinite(read_at)),
-	kwh numeric(15,3) NOT NULL CONSTRAINT reading_kwh_is_a_number CHECK (kwh <> 'NaN'),
-	reverse_kwh numeric(15,3) CONSTRAINT reading_reverse_is_a_number CHECK (reverse_kwh <> 'NaN'),
-	period_kwh numeric(15,3)[]
-		CONSTRAINT reading_periods_are_numbers CHECK ('NaN'::pg_catalog.numeric <> ALL (period_kwh)),
-	kw numeric(12,3) CONSTRAINT reading_kw_is_a_number CHECK (kw <> 'NaN'),
+	read_at timestamptz NOT NULL,
+	kwh numeric(15,3) NOT NULL,
+	reverse_kwh numeric(15,3),
+	period_kwh numeric(15,3)[],
+	kw numeric(12,3),
 	relay_closed boolean,
-	meter_balance numeric(14,2) CONSTRAINT reading_balance_is_a_number CHECK (meter_balance <> 'NaN'),
+	meter_balance numeric(14,2),
 	purchase_count int,
 	meter_clock timestamptz,
 	source text,

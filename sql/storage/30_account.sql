@@ -108,6 +108,7 @@ CREATE TABLE prepay.account_state (
 	quiet_above bigint,
 	quiet_below bigint,
 	alarm_level smallint NOT NULL DEFAULT 0,
+	meters int NOT NULL DEFAULT 0,
 	PRIMARY KEY (site_id, account_id),
 	FOREIGN KEY (site_id, account_id) REFERENCES prepay.account
 ) WITH (fillfactor = 80);
@@ -132,10 +133,8 @@ CREATE TABLE prepay.posting (
 CREATE TABLE prepay.ledger_entry (
 	site_id int NOT NULL,
 	account_id int NOT NULL,
-	seq int NOT NULL CHECK (seq > 0),
-	kind text NOT NULL CHECK (kind IN ('opening', 'sale', 'refund', 'reversal', 'adjustment',
-		'transfer_in', 'transfer_out', 'consumption', 'correction', 'standing', 'debt', 'credit',
-		'closing')),
+	seq int NOT NULL,
+	kind text NOT NULL,
 	amount numeric NOT NULL,
 	balance_after numeric NOT NULL,
 	booked_at timestamptz NOT NULL,
@@ -163,7 +162,7 @@ CREATE TABLE prepay.usage_line (
 	booked_seq int NOT NULL,
 	tariff_id int NOT NULL,
 	version int NOT NULL,
-	component text NOT NULL CHECK (component IN ('energy', 'standing', 'surcharge')),
+	component text NOT NULL,
 	item smallint NOT NULL,
 	period smallint NOT NULL,
 	tier smallint NOT NULL,

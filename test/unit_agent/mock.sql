@@ -3,7 +3,8 @@
 CREATE SCHEMA prepay;
 
 CREATE TABLE prepay.mock_state(revision int, plan jsonb, clock jsonb, ingest_error text);
-INSERT INTO prepay.mock_state VALUES (1, '{"gateways": [], "meters": [], "models": {}}', NULL, NULL);
+INSERT INTO prepay.mock_state
+	VALUES (1, '{"gateways": [], "meters": [], "models": {}}', NULL, NULL);
 CREATE TABLE prepay.mock_spool(spool uuid PRIMARY KEY, last_seq bigint NOT NULL);
 CREATE TABLE prepay.mock_batch(spool uuid, seq bigint, rows int, PRIMARY KEY (spool, seq));
 CREATE TABLE prepay.mock_reading(meter_id int, read_at timestamptz, kwh numeric NOT NULL,
@@ -12,7 +13,8 @@ CREATE TABLE prepay.mock_reading(meter_id int, read_at timestamptz, kwh numeric 
 	PRIMARY KEY (meter_id, read_at));
 CREATE TABLE prepay.mock_command(command_id bigserial PRIMARY KEY, gateway_id int, meter_id int,
 	action text, args jsonb DEFAULT '{}', created_at timestamptz DEFAULT now(),
-	valid_until timestamptz DEFAULT 'infinity', status text DEFAULT 'queued', attempts int DEFAULT 0,
+	valid_until timestamptz DEFAULT 'infinity', status text DEFAULT 'queued',
+	attempts int DEFAULT 0,
 	verify_only boolean DEFAULT false, result jsonb, sent_at timestamptz, finished_at timestamptz);
 CREATE TABLE prepay.mock_report(command_id bigint, attempt int, outcome text, result jsonb,
 	at timestamptz DEFAULT clock_timestamp());
@@ -60,9 +62,11 @@ DECLARE
 BEGIN
 	SELECT ingest_error INTO failure FROM prepay.mock_state;
 	IF failure IS NOT NULL THEN
-		RAISE EXCEPTION 'the mock refuses' USING ERRCODE = failure, HINT = 'clear mock_state.ingest_error';
+		RAISE EXCEPTION 'the mock refuses' USING ERRCODE = failure,
+			HINT = 'clear mock_state.ingest_error';
 	END IF;
-	SELECT s.last_seq INTO done.last_seq FROM prepay.mock_spool s WHERE s.spool = ingest.spool FOR UPDATE;
+	SELECT s.last_seq INTO done.last_seq FROM prepay.mock_spool s
+		WHERE s.spool = ingest.spool FOR UPDATE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'spool % has not said hello', spool USING ERRCODE = '55000';
 	END IF;
@@ -75,8 +79,8 @@ BEGIN
 	-- A duplicate key is a failure of the agent here, so there is no ON CONFLICT.
 	INSERT INTO prepay.mock_reading
 		SELECT m, r, k, rk, p::numeric[], w, c, b, n, t
-		FROM unnest(meter_id, read_at, kwh, reverse_kwh, period_kwh, kw, relay_closed, meter_balance,
-			purchase_count, meter_clock) AS u(m, r, k, rk, p, w, c, b, n, t);
+		FROM unnest(meter_id, read_at, kwh, reverse_kwh, period_kwh, kw, relay_closed,
+			meter_balance, purchase_count, meter_clock) AS u(m, r, k, rk, p, w, c, b, n, t);
 	GET DIAGNOSTICS done.stored = ROW_COUNT;
 	INSERT INTO prepay.mock_batch VALUES (spool, seq, done.stored);
 	UPDATE prepay.mock_spool s SET last_seq = seq WHERE s.spool = ingest.spool;
@@ -91,7 +95,8 @@ CREATE FUNCTION prepay.take_commands(agent text, max_rows int DEFAULT 32)
 	UPDATE prepay.mock_command c SET status = 'sent', attempts = attempts + 1,
 		sent_at = clock_timestamp()
 	WHERE command_id IN (SELECT command_id FROM prepay.mock_command
-		WHERE status IN ('queued', 'unknown') OR (status = 'sent' AND sent_at < clock_timestamp() - interval '20 s')
+		WHERE status IN ('queued', 'unknown') 
+			OR (status = 'sent' AND sent_at < clock_timestamp() - interval '20 s')
 		ORDER BY command_id FOR UPDATE SKIP LOCKED LIMIT max_rows)
 	RETURNING command_id, gateway_id, meter_id, action, args, created_at, valid_until, attempts,
 		verify_only
