@@ -132,9 +132,8 @@ require_free_meter(const Site *site, int32 meter_id, TimestampTz effective)
 						errhint("Set its purpose to 'prepaid' before it has readings.")));
 }
 
-/* The register at a moment, told by a person: an ordinary reading with that source. */
-static void
-store_register(const Site *site, int32 meter_id, TimestampTz read_at, const char *kwh)
+void
+account_store_register(const Site *site, int32 meter_id, TimestampTz read_at, const char *kwh)
 {
 	static DbQuery find = {
 		"SELECT kwh = $4 FROM prepay.reading WHERE site_id = $1 AND meter_id = $2 AND read_at = $3",
@@ -186,7 +185,7 @@ account_attach(const Site *site, int32 account_id, int32 meter_id, const char *s
 						errdetail("%s is later than now.", timestamptz_to_str(effective)),
 						errhint("Call this when it happens.")));
 	if (start_kwh)
-		store_register(site, meter_id, effective, start_kwh);
+		account_store_register(site, meter_id, effective, start_kwh);
 	db_run(&insert, args);
 	meter_refresh(site, meter_id);
 	if (db_run(&later, args) > 0)

@@ -25,6 +25,10 @@ extern void account_redecide(const Site *site, int32 account_id);
 /* Balance with open usage taken off, without a lock; false: no such account. */
 extern bool account_balance(const Site *site, int32 account_id, int64 *minor);
 
+extern bool meter_change_runs;
+/* The register at a moment, told by a person: stored as a reading unless it is there already. */
+extern void account_store_register(const Site *site, int32 meter_id, TimestampTz read_at,
+								   const char *kwh);
 /* Bring the cached facts of meter_state in line with the dated tables. */
 extern void meter_refresh(const Site *site, int32 meter_id);
 

@@ -503,9 +503,15 @@ static void
 walk_account(RatingRun *run, Account *account)
 {
 	RateLineVec lines = { 0 };
+	int i;
 	bool several = account->n_meter > 1 || account->leaving.n > 0;
 
 	if (account->pieces.n == 0)
+		return;
+	for (i = 0; i < account->pieces.n; i++)
+		if (account->pieces.item[i].day < account->sealed_to)
+			mark_rerate(account, account->pieces.item[i].day);
+	if (account->rerate_from != NO_RERATE)
 		return;
 	rating_positions(run->site, account, &account->pieces, &run->positions);
 	if (several && order_matters(account, &run->positions))

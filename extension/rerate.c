@@ -123,24 +123,15 @@ load_readings(const Site *site, int32 meter_id, TimestampTz from, TimestampTz to
 			  MeterHistory *history)
 {
 	static DbQuery query = {
-		"SELECT r.read_at, (COALESCE(c.kwh, r.kwh) * 1000)::bigint,"
-		" COALESCE((r.reverse_kwh * 1000)::bigint, -1), k.mark IS NOT DISTINCT FROM 'baseline',"
-		" k.mark IS NOT DISTINCT FROM 'waiting'"
-		" FROM prepay.reading r"
-		" LEFT JOIN prepay.reading_mark k USING (site_id, meter_id, read_at)"
-		" LEFT JOIN LATERAL (SELECT x.kwh FROM prepay.reading_correction x"
-		"  WHERE x.site_id = r.site_id AND x.meter_id = r.meter_id AND x.read_at = r.read_at"
-		"  ORDER BY x.correction DESC LIMIT 1) c ON true"
-		" WHERE r.site_id = $1 AND r.meter_id = $2 AND (k.mark IS NULL"
-		"  OR k.mark IN ('accepted', 'rollover', 'baseline', 'waiting'))"
-		" AND r.read_at >= COALESCE((SELECT max(p.read_at) FROM prepay.reading p"
-		"  LEFT JOIN prepay.reading_mark q USING (site_id, meter_id, read_at)"
-		"  WHERE p.site_id = $1 AND p.meter_id = $2 AND p.read_at <= $3 AND (q.mark IS NULL"
-		"   OR q.mark IN ('accepted', 'rollover', 'baseline'))), '-infinity')"
-		" AND r.read_at <= COALESCE((SELECT min(p.read_at) FROM prepay.reading p"
-		"  LEFT JOIN prepay.reading_mark q USING (site_id, meter_id, read_at)"
-		"  WHERE p.site_id = $1 AND p.meter_id = $2 AND p.read_at >= $4 AND (q.mark IS NULL"
-		"   OR q.mark IN ('accepted', 'rollover', 'baseline'))), 'infinity')"
+		"SELECT r.read_at, r.register_wh, r.reverse_wh, r.mark IS NOT DISTINCT FROM 'baseline',"
+		" r.mark IS NOT DISTINCT FROM 'waiting' FROM prepay.reading_believed r"
+		" WHERE r.site_id = $1 AND r.meter_id = $2"
+		" AND r.read_at >= COALESCE((SELECT p.read_at FROM prepay.reading_believed p"
+		"  WHERE p.site_id = $1 AND p.meter_id = $2 AND p.read_at <= $3"
+		"  AND p.mark IS DISTINCT FROM 'waiting' ORDER BY p.read_at DESC LIMIT 1), '-infinity')"
+		" AND r.read_at <= COALESCE((SELECT p.read_at FROM prepay.reading_believed p"
+		"  WHERE p.site_id = $1 AND p.meter_id = $2 AND p.read_at >= $4"
+		"  AND p.mark IS DISTINCT FROM 'waiting' ORDER BY p.read_at LIMIT 1), 'infinity')"
 		" ORDER BY r.read_at",
 		4,
 		{ INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID }

@@ -15,32 +15,21 @@
 #define FIRST_DAY (-36524) /* 1900-01-01 */
 
 /*
- * A late reading is believed when it fits between its believed neighbours. What is
+ * A reading is believed when it fits between its believed neighbours. What is
  * believed already stays so: a late outlier does not overturn later readings.
  */
-int32
-rerate_accept_late(const Site *site, const Meter *meter, const Reading *reading,
-				   int64 spike_margin_e6)
+const char *
+rerate_judge(const Site *site, const Meter *meter, const Reading *reading, int64 spike_margin_e6,
+			 int32 *from_day)
 {
 	static DbQuery neighbours = {
-		"(SELECT r.read_at, (COALESCE(c.kwh, r.kwh) * 1000)::bigint,"
-		" COALESCE((r.reverse_kwh * 1000)::bigint, -1), true"
-		" FROM prepay.reading r LEFT JOIN prepay.reading_mark k USING (site_id, meter_id, read_at)"
-		" LEFT JOIN LATERAL (SELECT x.kwh FROM prepay.reading_correction x"
-		"  WHERE x.site_id = r.site_id AND x.meter_id = r.meter_id AND x.read_at = r.read_at"
-		"  ORDER BY x.correction DESC LIMIT 1) c ON true"
+		"(SELECT r.read_at, r.register_wh, r.reverse_wh, true FROM prepay.reading_believed r"
 		" WHERE r.site_id = $1 AND r.meter_id = $2 AND r.read_at < $3"
-		" AND (k.mark IS NULL OR k.mark IN ('accepted', 'rollover', 'baseline'))"
-		" ORDER BY r.read_at DESC LIMIT 1)"
+		" AND r.mark IS DISTINCT FROM 'waiting' ORDER BY r.read_at DESC LIMIT 1)"
 		" UNION ALL "
-		"(SELECT r.read_at, (COALESCE(c.kwh, r.kwh) * 1000)::bigint,"
-		" COALESCE((r.reverse_kwh * 1000)::bigint, -1), false"
-		" FROM prepay.reading r LEFT JOIN prepay.reading_mark k USING (site_id, meter_id, read_at)"
-		" LEFT JOIN LATERAL (SELECT x.kwh FROM prepay.reading_correction x"
-		"  WHERE x.site_id = r.site_id AND x.meter_id = r.meter_id AND x.read_at = r.read_at"
-		"  ORDER BY x.correction DESC LIMIT 1) c ON true"
+		"(SELECT r.read_at, r.register_wh, r.reverse_wh, false FROM prepay.reading_believed r"
 		" WHERE r.site_id = $1 AND r.meter_id = $2 AND r.read_at > $3"
-		" AND (k.mark IS NULL OR k.mark IN ('accepted', 'rollover'))"
+		" AND (r.mark IS NULL OR r.mark IN ('accepted', 'rollover'))"
 		" AND r.read_at <> ALL ($4) ORDER BY r.read_at LIMIT 1)",
 		4,
 		{ INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZARRAYOID }
@@ -71,13 +60,22 @@ rerate_accept_late(const Site *site, const Meter *meter, const Reading *reading,
 			reason = accept_step(meter, reading->read_at, reading->wh, reading->reverse_wh, at, wh,
 								 reverse, spike_margin_e6, &step);
 	}
-	if (reason)
-	{
-		accept_hold(site, meter->meter_id, reading->read_at, reading->wh, reason, "held",
-					accept_detail(meter, reading, reason));
-		return NO_RERATE;
-	}
-	return site_local_day(site, day_of);
+	*from_day = site_local_day(site, day_of);
+	return reason;
+}
+
+int32
+rerate_accept_late(const Site *site, const Meter *meter, const Reading *reading,
+				   int64 spike_margin_e6)
+{
+	int32 from_day;
+	const char *reason = rerate_judge(site, meter, reading, spike_margin_e6, &from_day);
+
+	if (reason == NULL)
+		return from_day;
+	accept_hold(site, meter->meter_id, reading->read_at, reading->wh, reason, "held",
+				accept_detail(meter, reading, reason));
+	return NO_RERATE;
 }
 
 static int32

@@ -47,10 +47,19 @@ missing()
 	done
 }
 
+quietly() # command...: its output is shown only when it fails
+{
+	"$@" >"$log" 2>&1 </dev/null || {
+		cat "$log" >&2
+		echo "deps.sh: failed: $*" >&2
+		return 1
+	}
+}
+
 install_packages()
 {
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-		-o Dpkg::Use-Pty=0 "$@" </dev/null
+	DEBIAN_FRONTEND=noninteractive quietly apt-get install -y --no-install-recommends \
+		-o Dpkg::Use-Pty=0 "$@"
 }
 
 # Debian makes and starts a cluster with the server package. Nothing here uses it, so a machine that
@@ -59,7 +68,7 @@ install_server()
 {
 	install_packages postgresql-common
 	cp -p "$CREATE_CLUSTER" "$CREATE_CLUSTER.deps"
-	trap 'mv -f "$CREATE_CLUSTER.deps" "$CREATE_CLUSTER"' EXIT
+	trap 'mv -f "$CREATE_CLUSTER.deps" "$CREATE_CLUSTER"; rm -f "$log"' EXIT
 	echo 'create_main_cluster = false' >>"$CREATE_CLUSTER"
 	install_packages "$@"
 }
@@ -82,8 +91,10 @@ then
 	exit 1
 fi
 
-echo "installing$needed"
-apt-get update -qq
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+echo "installing$needed (a minute or two)"
+quietly apt-get update
 case " $needed " in
 	# shellcheck disable=SC2086
 	*' postgresql-15 '*) install_server $needed ;;

@@ -34,3 +34,22 @@ COMMENT ON FUNCTION prepay.reading_insert() IS 'Trigger: rates the readings of a
 CREATE FUNCTION prepay.open_usage(site_id int, tier_extra_wh bigint, tier_base bytea, open_lines bytea) RETURNS SETOF prepay.usage_row
 	AS 'MODULE_PATHNAME', 'prepay_open_usage' LANGUAGE C STABLE STRICT ROWS 5;
 COMMENT ON FUNCTION prepay.open_usage(int, bigint, bytea, bytea) IS 'Usage that is not sealed yet, priced; what usage_daily adds to the sealed lines.';
+
+CREATE FUNCTION prepay.change_meter(meter text, changes jsonb, effective timestamptz DEFAULT NULL) RETURNS void
+	AS 'MODULE_PATHNAME', 'prepay_change_meter' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.change_meter(text, jsonb, timestamptz) IS 'Change ratio, register_max or reverse_energy of a meter from a time on; energy since then is rated again.';
+
+CREATE FUNCTION prepay.correct_reading(meter text, read_at timestamptz, kwh numeric, reason text) RETURNS void
+	AS 'MODULE_PATHNAME', 'prepay_correct_reading' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.correct_reading(text, timestamptz, numeric, text) IS 'Put another value in the place of one that was read wrong; the difference is posted as a correction.';
+
+CREATE FUNCTION prepay.resolve_review(site text, review_id bigint, verdict text, note text DEFAULT NULL) RETURNS void
+	AS 'MODULE_PATHNAME', 'prepay_resolve_review' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.resolve_review(text, bigint, text, text) IS 'Decide about suspect readings: accept, reject, rollover or baseline; what waited behind them is rated.';
+
+CREATE FUNCTION prepay.explain(account text, t0 timestamptz DEFAULT NULL, t1 timestamptz DEFAULT NULL,
+		OUT site text, OUT account_code text, OUT meter text, OUT from_time timestamptz, OUT to_time timestamptz, OUT kwh numeric,
+		OUT tariff text, OUT version int, OUT season text, OUT day_type text, OUT period text, OUT tier int,
+		OUT position_kwh numeric, OUT price numeric, OUT amount numeric, OUT estimated boolean, OUT why text) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'prepay_explain' LANGUAGE C STABLE ROWS 100;
+COMMENT ON FUNCTION prepay.explain(text, timestamptz, timestamptz) IS 'How the energy of an account was priced, step by step: period, tier, position in the tier, price, exact amount.';

@@ -32,3 +32,11 @@ COMMENT ON FUNCTION prepay.balance(int, int) IS 'Balance (余额) of an account 
 CREATE FUNCTION prepay.state_color(state text) RETURNS text
 	AS 'MODULE_PATHNAME', 'prepay_state_color' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION prepay.state_color(text) IS 'Colour of a state: open green, alarm1 yellow, alarm2 orange, arrears red, unopened grey, lost purple, closed black.';
+
+CREATE FUNCTION prepay.remove_meter(account text, meter text, final_kwh numeric DEFAULT NULL, effective timestamptz DEFAULT NULL) RETURNS void
+	AS 'MODULE_PATHNAME', 'prepay_remove_meter' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.remove_meter(text, text, numeric, timestamptz) IS 'Take a meter from an account at a time; final_kwh is what its register showed then.';
+
+CREATE FUNCTION prepay.replace_meter(old text, new text, old_final_kwh numeric, new_start_kwh numeric, effective timestamptz DEFAULT NULL) RETURNS void
+	AS 'MODULE_PATHNAME', 'prepay_replace_meter' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.replace_meter(text, text, numeric, numeric, timestamptz) IS 'Replace a meter (换表): balance, tiers and tariff go on, both registers count.';

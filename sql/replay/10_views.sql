@@ -1,5 +1,15 @@
 -- The views people and BI tools see. They begin with the site and only ever gain columns at the end.
 
+-- For the library alone: readings that count or wait for a tariff, with the value that counts.
+CREATE OR REPLACE VIEW prepay.reading_believed AS
+SELECT r.site_id, r.meter_id, r.read_at,
+	(COALESCE((SELECT x.kwh FROM prepay.reading_correction x WHERE x.site_id = r.site_id
+		AND x.meter_id = r.meter_id AND x.read_at = r.read_at ORDER BY x.correction DESC LIMIT 1), r.kwh) * 1000)::bigint AS register_wh,
+	COALESCE((r.reverse_kwh * 1000)::bigint, -1) AS reverse_wh, k.mark
+FROM prepay.reading r
+	LEFT JOIN prepay.reading_mark k USING (site_id, meter_id, read_at)
+WHERE k.mark IS NULL OR k.mark IN ('accepted', 'rollover', 'baseline', 'waiting');
+
 -- A reading as it counts: with its correction, and with the mark that keeps it from counting.
 CREATE OR REPLACE VIEW prepay.readings AS
 SELECT s.code AS site, m.code AS meter, r.read_at, r.kwh, c.kwh AS corrected_kwh, r.reverse_kwh, r.kw,

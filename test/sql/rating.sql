@@ -31,7 +31,7 @@ INSERT INTO opening (code, rated_kw) VALUES ('edge', 10), ('midnight', 10), ('ch
 	('reset', 10), ('glitch', 10), ('spike', 10), ('batch', 10), ('gap', 10), ('late', 10), ('often', 10),
 	('seldom', 10), ('year', NULL);
 INSERT INTO opening (code, tier_start) VALUES ('jump', 2759);
-INSERT INTO opening (code, ratio, reverse) VALUES ('ratio', 40, 'add'), ('add', 1, 'add'), ('ignore', 1, 'ignore');
+INSERT INTO opening (code, ratio, reverse) VALUES ('ratio', 40, 'add'), ('add', 1, 'add'), ('reverse', 1, 'add'), ('ignore', 1, 'ignore');
 INSERT INTO prepay.meter (site_id, code, register_max, rated_kw, ratio, reverse_energy)
 SELECT 1, 'M-' || code, 100000, rated_kw, COALESCE(ratio, 1), COALESCE(reverse, 'add') FROM opening;
 SELECT count(prepay.open_account(code, 'Customer', meters => ARRAY['M-' || code], opening_balance => 100,
@@ -99,6 +99,14 @@ INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, reverse_kwh)
 SELECT 1, meter_id, at, kwh, reverse FROM prepay.meter, (VALUES (timestamptz '2026-03-02 10:00+08', 10, 5),
 	('2026-03-02 11:00+08', 11, 5.5)) AS v (at, kwh, reverse) WHERE code IN ('M-add', 'M-ignore');
 SELECT * FROM pg_temp.used WHERE account IN ('add', 'ignore') ORDER BY account;
+
+-- A reverse register that is first seen later begins where it stands, also after a late reading.
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) SELECT 1, meter_id, '2026-03-02 12:00+08', 13 FROM prepay.meter WHERE code = 'M-reverse';
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) SELECT 1, meter_id, '2026-03-02 11:00+08', 12 FROM prepay.meter WHERE code = 'M-reverse';
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, reverse_kwh) SELECT 1, meter_id, '2026-03-02 13:00+08', 14, 500 FROM prepay.meter WHERE code = 'M-reverse';
+SELECT kwh, amount FROM pg_temp.used WHERE account = 'reverse';
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, reverse_kwh) SELECT 1, meter_id, '2026-03-02 14:00+08', 15, 501 FROM prepay.meter WHERE code = 'M-reverse';
+SELECT kwh, amount FROM pg_temp.used WHERE account = 'reverse';
 
 -- Rollover: 99999.500 to 0.300 of 100000 is 0.8 kWh; within what 10 kW can have used.
 SELECT pg_temp.read('roll', '2026-03-02 10:00+08', 99999.5), pg_temp.read('roll', '2026-03-02 10:30+08', 0.3);
