@@ -2,6 +2,7 @@
 
 #include "utils/builtins.h"
 
+#include "alarm.h"
 #include "db.h"
 
 #define USECS_PER_HOUR_E6 (INT64CONST(3600) * 1000000)
@@ -62,7 +63,7 @@ scaled(int64 register_wh, int64 ratio_e6)
 	int64 wh;
 
 	if (!div_round_half_away((__int128) register_wh * ratio_e6, 1000000, &wh))
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("energy out of range")));
+		out_of_range("energy");
 	return wh;
 }
 
@@ -110,13 +111,29 @@ accept_hold(const Site *site, int32 meter_id, TimestampTz read_at, int64 wh, con
 		5,
 		{ INT4OID, INT4OID, TIMESTAMPTZOID, TEXTOID, INT8OID }
 	};
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
-					 TimestampTzGetDatum(read_at), CStringGetTextDatum(reason),
-					 minor_numeric(wh, 3),		   CStringGetTextDatum(detail),
+	Datum args[] = { Int32GetDatum(site->site_id),	Int32GetDatum(meter_id),
+					 TimestampTzGetDatum(read_at),	CStringGetTextDatum(reason),
+					 minor_numeric(wh, 3),			CStringGetTextDatum(detail),
 					 TimestampTzGetDatum(site->now) };
 	Datum mark_args[] = { args[0], args[1], args[2], CStringGetTextDatum(mark), (Datum) 0 };
 
 	db_run(&review, args);
 	mark_args[4] = Int64GetDatum(db_int64(0, 1));
 	db_run(&store, mark_args);
+	alarm_raise_meter(site, meter_id, "suspect", ALARM_WARNING, detail);
+}
+
+void
+accept_alarm_settle(const Site *site, int32 meter_id)
+{
+	static DbQuery open = {
+		"SELECT 1 FROM prepay.reading_review WHERE site_id = $1 AND meter_id = $2"
+		" AND status = 'open' LIMIT 1",
+		2,
+		{ INT4OID, INT4OID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id) };
+
+	if (db_run(&open, args) == 0)
+		alarm_clear_meter(site, meter_id, "suspect");
 }

@@ -18,16 +18,16 @@ typedef struct Reading
 	int32 meter_id;
 	TimestampTz read_at;
 	int64 wh;
-	int64 reverse_wh;		/* -1: not read */
+	int64 reverse_wh; /* -1: not read */
 	bool has_kw;
 	Datum kw;
-	int relay_closed;		/* -1 not read, 0 open, 1 closed */
+	int relay_closed; /* -1 not read, 0 open, 1 closed */
 } Reading;
 
 /* How much the registers moved between two believed readings. */
 typedef struct RegisterStep
 {
-	int64 wh;				/* forward, as displayed, unwrapped */
+	int64 wh; /* forward, as displayed, unwrapped */
 	int64 reverse_wh;
 	bool rollover;
 } RegisterStep;
@@ -50,8 +50,13 @@ extern const char *accept_detail(const Meter *meter, const Reading *reading, con
 extern int64 accept_energy(const Meter *meter, int64 from_wh, int64 from_reverse_wh,
 						   const RegisterStep *step);
 
-/* Hold a reading: one open review per meter and reason, later readings attach to it. */
+/*
+ * Hold a reading: one open review per meter and reason, later readings attach to
+ * it; raises the meter's suspect alarm, which the last review to be resolved clears.
+ */
 extern void accept_hold(const Site *site, int32 meter_id, TimestampTz read_at, int64 wh,
 						const char *reason, const char *mark, const char *detail);
+/* Clear the suspect alarm when the meter has no open review any more. */
+extern void accept_alarm_settle(const Site *site, int32 meter_id);
 
 #endif

@@ -30,9 +30,10 @@ check_phone(const char *phone)
 {
 	if (phone && (strlen(phone) < 3 || strlen(phone) > 20 ||
 				  strspn(phone, "+0123456789 -") != strlen(phone)))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("\"%s\" is not a phone number", phone),
-						errhint("Use digits, spaces and '-', with '+' in front of a country code.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is not a phone number", phone),
+				 errhint("Use digits, spaces and '-', with '+' in front of a country code.")));
 }
 
 static int32
@@ -64,12 +65,10 @@ account_open(const Site *site, Oid caller, const char *code, const char *custome
 		6,
 		{ INT4OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID }
 	};
-	static DbQuery state = {
-		"INSERT INTO prepay.account_state (site_id, account_id, sealed_to)"
-		" VALUES ($1, $2, date '2000-01-01' + $3)",
-		3,
-		{ INT4OID, INT4OID, INT4OID }
-	};
+	static DbQuery state = { "INSERT INTO prepay.account_state (site_id, account_id, sealed_to)"
+							 " VALUES ($1, $2, date '2000-01-01' + $3)",
+							 3,
+							 { INT4OID, INT4OID, INT4OID } };
 	Datum args[] = { Int32GetDatum(site->site_id),
 					 CStringGetTextDatum(code),
 					 CStringGetTextDatum(customer),
@@ -81,8 +80,9 @@ account_open(const Site *site, Oid caller, const char *code, const char *custome
 
 	check_phone(phone);
 	if (db_run(&taken, args) > 0)
-		ereport(ERROR, (errcode(ERRCODE_PP_CODE_TAKEN), errmsg("account code \"%s\" is in use", code),
-						errhint("Codes of closed accounts stay taken; choose another.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_CODE_TAKEN), errmsg("account code \"%s\" is in use", code),
+				 errhint("Codes of closed accounts stay taken; choose another.")));
 	if (phone == NULL)
 		nulls[3] = 'n';
 	db_run_nulls(&insert, args, nulls);
@@ -140,19 +140,18 @@ account_store_register(const Site *site, int32 meter_id, TimestampTz read_at, co
 		4,
 		{ INT4OID, INT4OID, TIMESTAMPTZOID, NUMERICOID }
 	};
-	static DbQuery insert = {
-		"INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, source)"
-		" VALUES ($1, $2, $3, $4, 'register')",
-		4,
-		{ INT4OID, INT4OID, TIMESTAMPTZOID, NUMERICOID }
-	};
+	static DbQuery insert = { "INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, source)"
+							  " VALUES ($1, $2, $3, $4, 'register')",
+							  4,
+							  { INT4OID, INT4OID, TIMESTAMPTZOID, NUMERICOID } };
 	int64 milli;
 	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
 					 TimestampTzGetDatum(read_at), numeric_from_text(kwh) };
 
 	if (!numeric_to_milli(args[3], &milli) || milli < 0)
-		ereport(ERROR, (errcode(ERRCODE_PP_BAD_READING), errmsg("\"%s\" is not a register value", kwh),
-						errhint("Give the kWh the meter shows.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_BAD_READING), errmsg("\"%s\" is not a register value", kwh),
+				 errhint("Give the kWh the meter shows.")));
 	if (db_run(&find, args) == 0)
 		db_run(&insert, args);
 	else if (!db_bool(0, 1))
@@ -239,8 +238,9 @@ set_account_options(const Site *site, int32 account_id, Jsonb *options)
 		2,
 		{ INT4OID, INT4OID }
 	};
-	static const char *const name[] = { "alarm1_amount",  "alarm2_amount", "credit_limit",
-										"tier_extra_kwh", "tier_start",	   "language",
+	static const char *const name[] = { "alarm1_amount", "alarm2_amount",
+										"credit_limit",	 "tier_extra_kwh",
+										"tier_start",	 "language",
 										"note" };
 	Datum args[9] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id) };
 	char nulls[] = "         ";
@@ -302,9 +302,11 @@ text_arg(FunctionCallInfo fcinfo, int arg)
 static bool
 opened_before(VendCall *call, int32 *account_id)
 {
-	static DbQuery query = { "SELECT account_id FROM prepay.posting WHERE site_id = $1 AND key = $2",
-							 2,
-							 { INT4OID, TEXTOID } };
+	static DbQuery query = {
+		"SELECT account_id FROM prepay.posting WHERE site_id = $1 AND key = $2",
+		2,
+		{ INT4OID, TEXTOID }
+	};
 	Datum args[] = { Int32GetDatum(call->site->site_id), (Datum) 0 };
 
 	if (call->key == NULL || !vend_find_key(call))
@@ -315,13 +317,15 @@ opened_before(VendCall *call, int32 *account_id)
 	return true;
 }
 
-/* open_account(code, customer, phone, place, meters, tariff, opening_balance, key, options) → account_id */
+/* open_account(code, customer, phone, place, meters, tariff, opening_balance, key, options) →
+ * account_id */
 Datum
 prepay_open_account(PG_FUNCTION_ARGS)
 {
-	static const char *const known[] = { "alarm1_amount", "alarm2_amount", "credit_limit",
-										 "tier_extra_kwh", "tier_start",	   "language",
-										 "note",		   NULL };
+	static const char *const known[] = { "alarm1_amount", "alarm2_amount",
+										 "credit_limit",  "tier_extra_kwh",
+										 "tier_start",	  "language",
+										 "note",		  NULL };
 	DbSession session;
 	VendCall call = { .operation = "open_account" };
 	LedgerEntry entry = { .kind = "opening" };
@@ -348,17 +352,25 @@ prepay_open_account(PG_FUNCTION_ARGS)
 	entry.amount_minor = amount_minor(call.site, PG_GETARG_DATUM(6), "opening balance");
 	entry.note = "opening balance";
 	if (entry.amount_minor < 0)
-		ereport(ERROR, (errcode(ERRCODE_PP_BAD_AMOUNT),
-						errmsg("opening balance %s is negative", numeric_text(PG_GETARG_DATUM(6))),
-						errhint("Bring over what is left, or 0; a debt is added with add_debt().")));
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_BAD_AMOUNT),
+				 errmsg("opening balance %s is negative", numeric_text(PG_GETARG_DATUM(6))),
+				 errhint("Bring over what is left, or 0; a debt is added with add_debt().")));
 	if (entry.amount_minor > 0 && call.key == NULL)
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("an opening balance needs a key"),
-						errhint("Give a text that is unique for it: repeating the call is then safe.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("an opening balance needs a key"),
+				 errhint("Give a text that is unique for it: repeating the call is then safe.")));
 	{
-		const char *part[] = { code, customer, text_arg(fcinfo, 2), text_arg(fcinfo, 3),
-							   PG_ARGISNULL(4) ? NULL : OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(4)),
-							   text_arg(fcinfo, 5), numeric_text(PG_GETARG_DATUM(6)), options_text };
+		const char *part[] = { code,
+							   customer,
+							   text_arg(fcinfo, 2),
+							   text_arg(fcinfo, 3),
+							   PG_ARGISNULL(4)
+								   ? NULL
+								   : OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(4)),
+							   text_arg(fcinfo, 5),
+							   numeric_text(PG_GETARG_DATUM(6)),
+							   options_text };
 
 		vend_fingerprint(&call, part, lengthof(part));
 	}
@@ -417,9 +429,9 @@ prepay_add_meter(PG_FUNCTION_ARGS)
 Datum
 prepay_update_account(PG_FUNCTION_ARGS)
 {
-	static const char *const known[] = { "customer",	   "phone",		 "alarm1_amount",
+	static const char *const known[] = { "customer",	  "phone",		  "alarm1_amount",
 										 "alarm2_amount", "credit_limit", "tier_extra_kwh",
-										 "language",	   "note",		 NULL };
+										 "language",	  "note",		  NULL };
 	static DbQuery update = {
 		"UPDATE prepay.account SET customer = COALESCE($3, customer), phone = COALESCE($4, phone)"
 		" WHERE site_id = $1 AND account_id = $2",
@@ -490,8 +502,9 @@ Datum
 prepay_state_color(PG_FUNCTION_ARGS)
 {
 	static const char *const color[][2] = {
-		{ "open", "green" },	{ "alarm1", "yellow" }, { "alarm2", "orange" }, { "arrears", "red" },
-		{ "unopened", "grey" }, { "lost", "purple" },	{ "closed", "black" },
+		{ "open", "green" },   { "alarm1", "yellow" }, { "alarm2", "orange" },
+		{ "arrears", "red" },  { "unopened", "grey" }, { "lost", "purple" },
+		{ "closed", "black" },
 	};
 	char *state = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	int i;

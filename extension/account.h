@@ -9,7 +9,8 @@
 #include "ledger.h"
 #include "site.h"
 
-/* New account with its state row; returns the id. Raises PP013 when the code is taken. Site lock held exclusively. */
+/* New account with its state row; returns the id. Raises PP013 when the code is taken. Site lock
+ * held exclusively. */
 extern int32 account_open(const Site *site, Oid caller, const char *code, const char *customer,
 						  const char *phone, const char *place_code, const char *tariff_code);
 /*

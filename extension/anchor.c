@@ -196,8 +196,7 @@ anchor_faults(const Site *site)
 	for (i = 0; i < n; i++)
 	{
 		bool isnull;
-		int32 anchor_id =
-			DatumGetInt32(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
+		int32 anchor_id = DatumGetInt32(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
 		bytea *heads = DatumGetByteaPP(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull));
 		bytea *stored = DatumGetByteaPP(SPI_getbinval(rows->vals[i], rows->tupdesc, 3, &isnull));
 		uint8 hash[LEDGER_HASH_BYTES];

@@ -28,10 +28,10 @@ typedef struct CalZone
 
 typedef struct CalLocal
 {
-	int32_t day;		/* wall-clock date */
-	int64_t us;			/* wall-clock microseconds since local midnight, 0 .. 86399999999 */
-	int64_t offset_us;	/* east of UTC */
-	int64_t until;		/* first instant at which this offset no longer holds; INT64_MAX: never */
+	int32_t day;	   /* wall-clock date */
+	int64_t us;		   /* wall-clock microseconds since local midnight, 0 .. 86399999999 */
+	int64_t offset_us; /* east of UTC */
+	int64_t until;	   /* first instant at which this offset no longer holds; INT64_MAX: never */
 } CalLocal;
 
 extern void cal_local(const CalZone *zone, int64_t instant, CalLocal *local);
@@ -43,9 +43,9 @@ extern void cal_local(const CalZone *zone, int64_t instant, CalLocal *local);
  */
 extern int64_t cal_day_start(const CalZone *zone, int32_t day);
 
-extern void cal_civil(int32_t day, int *year, int *month, int *mday);	/* proleptic Gregorian */
+extern void cal_civil(int32_t day, int *year, int *month, int *mday); /* proleptic Gregorian */
 extern int32_t cal_day(int year, int month, int mday);
 extern int cal_days_in_month(int year, int month);
-extern int cal_weekday(int32_t day);	/* ISO: 1 Monday .. 7 Sunday */
+extern int cal_weekday(int32_t day); /* ISO: 1 Monday .. 7 Sunday */
 
 #endif

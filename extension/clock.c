@@ -98,8 +98,9 @@ clock_init(void)
 	 * Set by tests, demonstrations and what-if runs. A wrong clock prices and
 	 * cuts at wrong times, hence superuser only.
 	 */
-	DefineCustomStringVariable("prepay.now", "Business clock: empty (real time), T, or T@REAL*RATE.",
-							   NULL, &clock_text, "", PGC_SUSET, 0, check_clock, assign_clock, NULL);
+	DefineCustomStringVariable("prepay.now",
+							   "Business clock: empty (real time), T, or T@REAL*RATE.", NULL,
+							   &clock_text, "", PGC_SUSET, 0, check_clock, assign_clock, NULL);
 }
 
 const Clock *

@@ -10,15 +10,15 @@
 
 typedef struct Clock
 {
-	bool is_set;		/* false: business time is real time */
-	TimestampTz at;		/* business time ... */
-	TimestampTz real;	/* ... at this real time */
-	int64 rate_e6;		/* business microseconds per real second; 0: frozen */
+	bool is_set;	  /* false: business time is real time */
+	TimestampTz at;	  /* business time ... */
+	TimestampTz real; /* ... at this real time */
+	int64 rate_e6;	  /* business microseconds per real second; 0: frozen */
 } Clock;
 
-extern void clock_init(void);				/* define the setting; from _PG_init */
+extern void clock_init(void); /* define the setting; from _PG_init */
 extern const Clock *clock_setting(void);
-extern TimestampTz clock_now(void);			/* of the present transaction */
+extern TimestampTz clock_now(void); /* of the present transaction */
 extern TimestampTz clock_from_real(TimestampTz real);
 
 #endif

@@ -18,8 +18,8 @@ typedef struct CodeTarget
 {
 	int32 site_id;
 	int kind;
-	int32 id;		/* 0 for a site and an agent */
-	char *code;		/* without site and kind */
+	int32 id;	/* 0 for a site and an agent */
+	char *code; /* without site and kind */
 } CodeTarget;
 
 /* Find the one object meant; raises PP010 unknown, PP011 ambiguous, PP012 malformed. */

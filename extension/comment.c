@@ -10,7 +10,7 @@
 
 typedef struct Comment
 {
-	char name[NAME_BYTES];	/* "relation", "relation.column" or "*.column" */
+	char name[NAME_BYTES]; /* "relation", "relation.column" or "*.column" */
 	const char *text;
 } Comment;
 

@@ -81,11 +81,10 @@ check_storage_version(void)
 		return;
 	version = db_run(&query, NULL) == 1 ? db_int32(0, 1) : 0;
 	if (version != STORAGE_VERSION)
-		ereport(ERROR,
-				(errcode(ERRCODE_PP_NOT_INSTALLED),
-				 errmsg("the prepay storage has version %d, this library needs version %d", version,
-						STORAGE_VERSION),
-				 errhint("Run: SELECT prepay.install();")));
+		ereport(ERROR, (errcode(ERRCODE_PP_NOT_INSTALLED),
+						errmsg("the prepay storage has version %d, this library needs version %d",
+							   version, STORAGE_VERSION),
+						errhint("Run: SELECT prepay.install();")));
 	checked = installation;
 }
 

@@ -29,10 +29,10 @@ typedef struct DbQuery
 
 typedef struct DbSession
 {
-	Oid caller;				/* current_user of the caller: whose rights count */
+	Oid caller; /* current_user of the caller: whose rights count */
 	int caller_context;
 	int guc_level;
-	MemoryContext outer;	/* the caller's memory: results go here */
+	MemoryContext outer; /* the caller's memory: results go here */
 } DbSession;
 
 extern void db_enter(DbSession *session);
@@ -40,7 +40,7 @@ extern void db_leave(DbSession *session);
 /* For install() alone: before the storage exists or is known to be current. */
 extern void db_enter_as(DbSession *session, Oid owner);
 
-extern Oid db_owner(void);		/* storage owner; raises ERRCODE_PP_NOT_INSTALLED */
+extern Oid db_owner(void); /* storage owner; raises ERRCODE_PP_NOT_INSTALLED */
 
 /* Run a statement; rows are then in SPI_tuptable, their number is returned. args may be NULL. */
 extern uint64 db_run(DbQuery *query, const Datum *args);
@@ -52,14 +52,14 @@ extern void db_execute(const char *sql);
 extern void db_deform(uint64 row, Datum *value, bool *isnull);
 /* Value of a column (from 1) of row i of the last result. */
 extern Datum db_value(uint64 row, int column, bool *isnull);
-extern int32 db_int32(uint64 row, int column);				/* not NULL */
+extern int32 db_int32(uint64 row, int column); /* not NULL */
 extern int32 db_int32_or(uint64 row, int column, int32 absent);
 extern int64 db_int64(uint64 row, int column);
 extern int64 db_int64_or(uint64 row, int column, int64 absent);
 extern bool db_bool(uint64 row, int column);
 extern TimestampTz db_time(uint64 row, int column);
 extern TimestampTz db_time_or(uint64 row, int column, TimestampTz absent);
-extern char *db_text(uint64 row, int column);				/* palloc'ed; NULL for NULL */
+extern char *db_text(uint64 row, int column); /* palloc'ed; NULL for NULL */
 
 /* Arrays for bulk statements. */
 extern Datum db_array_int32(const int32 *value, int n);
@@ -68,12 +68,13 @@ extern Datum db_array_int64(const int64 *value, int n);
 extern Datum db_array(const Datum *value, const bool *isnull, int n, Oid type);
 
 extern Datum db_name_datum(const char *name);
-extern Datum db_text_datum(const char *text);	/* text, or 0 for NULL: use with DB_NULLS */
+extern Datum db_text_datum(const char *text); /* text, or 0 for NULL: use with DB_NULLS */
 
 /* Exact decimals: text of a numeric and back. */
 extern char *numeric_text(Datum numeric);
 extern Datum numeric_from_text(const char *text);
-/* numeric kWh or kW to integer thousandths, rounded half away; false: NaN, infinite or out of range */
+/* numeric kWh or kW to integer thousandths, rounded half away; false: NaN, infinite or out of range
+ */
 extern bool numeric_to_milli(Datum numeric, int64 *milli);
 
 #endif

@@ -24,22 +24,22 @@ typedef struct Doc
 {
 	DocKind kind;
 	bool boolean;
-	const char *text;	/* DOC_NUMBER: decimal text; DOC_STRING: UTF-8 */
-	int n;				/* DOC_ARRAY, DOC_OBJECT: members */
-	struct Doc *item;	/* n members */
-	const char **key;	/* DOC_OBJECT: n names, unique */
+	const char *text; /* DOC_NUMBER: decimal text; DOC_STRING: UTF-8 */
+	int n;			  /* DOC_ARRAY, DOC_OBJECT: members */
+	struct Doc *item; /* n members */
+	const char **key; /* DOC_OBJECT: n names, unique */
 } Doc;
 
-extern const Doc *doc_get(const Doc *object, const char *key);	/* NULL: absent */
+extern const Doc *doc_get(const Doc *object, const char *key); /* NULL: absent */
 
 #define DOC_PATH_MAX 160
 
 /* What is wrong with a document, for a person who has to mend it. */
 typedef struct DocFault
 {
-	char path[DOC_PATH_MAX];	/* "schedule[2].slots[0]" */
-	char what[256];		/* lower case, no full stop */
-	char hint[256];		/* full sentence, or empty */
+	char path[DOC_PATH_MAX]; /* "schedule[2].slots[0]" */
+	char what[256];			 /* lower case, no full stop */
+	char hint[256];			 /* full sentence, or empty */
 } DocFault;
 
 extern void doc_fault(DocFault *fault, const char *path, const char *hint, const char *format, ...)
@@ -54,6 +54,6 @@ extern bool doc_is(const Doc *doc, DocKind kind, const char *path, const char *h
 				   DocFault *fault);
 extern bool doc_has_only(const Doc *object, const char *const *known, const char *path,
 						 DocFault *fault);
-extern const char *doc_kind_name(DocKind kind);	/* "an array" */
+extern const char *doc_kind_name(DocKind kind); /* "an array" */
 
 #endif

@@ -24,7 +24,7 @@ typedef struct Explain
 	const char *account;
 	TimestampTz from;
 	TimestampTz to;
-	int n_meter;			/* codes of meters met, by id */
+	int n_meter; /* codes of meters met, by id */
 	int32 *meter_id;
 	char **meter_code;
 } Explain;
@@ -92,9 +92,10 @@ put_step(void *context, const RateStep *step)
 
 	if (step->from >= explain->to || step->to <= explain->from)
 		return;
-	if (!exact_mul(exact_per_wh(tariff->price_micro[piece->period][step->tier]), step->wh, &amount) ||
+	if (!exact_mul(exact_per_wh(tariff->price_micro[piece->period][step->tier]), step->wh,
+				   &amount) ||
 		!exact_from_micro(tariff->price_micro[piece->period][step->tier], &price))
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("cost out of range")));
+		out_of_range("cost");
 	values[i++] = CStringGetTextDatum(explain->site->code);
 	values[i++] = CStringGetTextDatum(explain->account);
 	values[i++] = CStringGetTextDatum(meter_code(explain, piece->meter_id));
@@ -142,7 +143,8 @@ prepay_explain(PG_FUNCTION_ARGS)
 	auth_require(session.caller, MAY_READ, target.site_id, "explain a bill");
 	explain.site = site_get(target.site_id);
 	explain.account = target.code;
-	explain.from = PG_ARGISNULL(1) ? explain.site->now - 30 * USECS_PER_DAY : PG_GETARG_TIMESTAMPTZ(1);
+	explain.from =
+		PG_ARGISNULL(1) ? explain.site->now - 30 * USECS_PER_DAY : PG_GETARG_TIMESTAMPTZ(1);
 	explain.to = PG_ARGISNULL(2) ? explain.site->now : PG_GETARG_TIMESTAMPTZ(2);
 	if (TIMESTAMP_NOT_FINITE(explain.from) || explain.from > explain.to)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),

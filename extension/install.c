@@ -32,9 +32,10 @@
 
 PG_FUNCTION_INFO_V1(prepay_install);
 
-static const char *const role_names[] = { "prepay_owner",	   "prepay_admin",	 "prepay_supervisor",
-										  "prepay_cashier",	   "prepay_dispatcher", "prepay_analyst",
-										  "prepay_agent",	   "prepay_tenant",
+static const char *const role_names[] = { "prepay_owner",		 "prepay_admin",
+										  "prepay_supervisor",	 "prepay_cashier",
+										  "prepay_dispatcher",	 "prepay_analyst",
+										  "prepay_agent",		 "prepay_tenant",
 										  "prepay_authenticator" };
 
 static void
@@ -127,11 +128,10 @@ prepay_install(PG_FUNCTION_ARGS)
 	db_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA prepay TO prepay_owner");
 	version = stored_version();
 	if (version > STORAGE_VERSION)
-		ereport(ERROR,
-				(errcode(ERRCODE_PP_NOT_INSTALLED),
-				 errmsg("the prepay storage has version %d, newer than this library's %d", version,
-						STORAGE_VERSION),
-				 errhint("Install the newer pg_prepay package.")));
+		ereport(ERROR, (errcode(ERRCODE_PP_NOT_INSTALLED),
+						errmsg("the prepay storage has version %d, newer than this library's %d",
+							   version, STORAGE_VERSION),
+						errhint("Install the newer pg_prepay package.")));
 
 	GetUserIdAndSecContext(&ignored, &sec_context);
 	SetUserIdAndSecContext(get_role_oid("prepay_owner", false), sec_context);
@@ -144,7 +144,7 @@ prepay_install(PG_FUNCTION_ARGS)
 	SetUserIdAndSecContext(superuser_id, sec_context);
 	run_parts(grant_parts, lengthof(grant_parts));
 	db_leave(&session);
-	PG_RETURN_TEXT_P(cstring_to_text(psprintf(
-		version == 0 ? "prepay storage version %d installed" : "prepay storage version %d is current",
-		STORAGE_VERSION)));
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf(version == 0 ? "prepay storage version %d installed"
+														   : "prepay storage version %d is current",
+											  STORAGE_VERSION)));
 }

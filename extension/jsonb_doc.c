@@ -129,9 +129,8 @@ options_check(Jsonb *options, const char *const *known)
 		for (i = 0; known[i] && strcmp(known[i], name) != 0; i++)
 			;
 		if (known[i] == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("there is no option \"%s\"", name),
-					 errhint("Options here: %s.", list.len ? list.data : "none")));
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("there is no option \"%s\"", name),
+							errhint("Options here: %s.", list.len ? list.data : "none")));
 	}
 }

@@ -14,10 +14,10 @@
 typedef struct LedgerEntry
 {
 	const char *kind;
-	int64 amount_minor;		/* signed: what it does to the balance */
-	int32 day;				/* local day it concerns */
+	int64 amount_minor; /* signed: what it does to the balance */
+	int32 day;			/* local day it concerns */
 	const char *key;
-	int32 ref_seq;			/* entry it corrects or reverses */
+	int32 ref_seq; /* entry it corrects or reverses */
 	const char *tender;
 	const char *till;
 	int64 receipt_no;
@@ -49,17 +49,17 @@ typedef struct LedgerRow
 	int32 account_id;
 	int32 seq;
 	const char *kind;
-	const char *amount;			/* decimal text as stored */
+	const char *amount; /* decimal text as stored */
 	const char *balance_after;
 	TimestampTz booked_at;
 	TimestampTz recorded_at;
 	int32 day;
-	const char *key;			/* NULL: empty */
-	int32 ref_seq;				/* 0: empty */
+	const char *key; /* NULL: empty */
+	int32 ref_seq;	 /* 0: empty */
 	const char *operator_name;
 	const char *tender;
 	const char *till;
-	int64 receipt_no;			/* 0: empty */
+	int64 receipt_no; /* 0: empty */
 	const char *note;
 } LedgerRow;
 

@@ -20,7 +20,8 @@ PG_FUNCTION_INFO_V1(prepay_refuse_change);
 void
 meter_refresh(const Site *site, int32 meter_id)
 {
-	/* The owner and the dated facts that hold last; facts_from is when the youngest of them began. */
+	/* The owner and the dated facts that hold last; facts_from is when the youngest of them began.
+	 */
 	static DbQuery query = {
 		"UPDATE prepay.meter_state s SET account_id = f.account_id, term_from = f.term_from,"
 		" ratio_e6 = (f.ratio * 1000000)::bigint, register_max_wh = (f.register_max * 1000)::bigint,"
@@ -59,8 +60,8 @@ int_column(HeapTuple row, Relation relation, const char *name)
 {
 	bool isnull;
 
-	return DatumGetInt32(SPI_getbinval(row, relation->rd_att,
-									   SPI_fnumber(relation->rd_att, name), &isnull));
+	return DatumGetInt32(
+		SPI_getbinval(row, relation->rd_att, SPI_fnumber(relation->rd_att, name), &isnull));
 }
 
 static TriggerData *
@@ -125,8 +126,10 @@ column_changed(TriggerData *trigger, const char *name)
 	Form_pg_attribute attribute = TupleDescAttr(trigger->tg_relation->rd_att, column - 1);
 	bool old_null;
 	bool new_null;
-	Datum old = SPI_getbinval(trigger->tg_trigtuple, trigger->tg_relation->rd_att, column, &old_null);
-	Datum new = SPI_getbinval(trigger->tg_newtuple, trigger->tg_relation->rd_att, column, &new_null);
+	Datum old =
+		SPI_getbinval(trigger->tg_trigtuple, trigger->tg_relation->rd_att, column, &old_null);
+	Datum new =
+		SPI_getbinval(trigger->tg_newtuple, trigger->tg_relation->rd_att, column, &new_null);
 
 	if (old_null || new_null)
 		return old_null != new_null;
@@ -167,8 +170,9 @@ prepay_meter_changes(PG_FUNCTION_ARGS)
 	args[0] = Int32GetDatum(int_column(trigger->tg_newtuple, trigger->tg_relation, "site_id"));
 	args[1] = Int32GetDatum(int_column(trigger->tg_newtuple, trigger->tg_relation, "meter_id"));
 	if (column_changed(trigger, "site_id") || column_changed(trigger, "meter_id"))
-		ereport(ERROR, (errcode(ERRCODE_PP_IMMUTABLE), errmsg("the number of a meter cannot change"),
-						errhint("Change its code instead.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_IMMUTABLE), errmsg("the number of a meter cannot change"),
+				 errhint("Change its code instead.")));
 	for (i = 0; i < lengthof(dated_columns); i++)
 		if (column_changed(trigger, dated_columns[i]))
 			dated = dated_columns[i];

@@ -93,8 +93,8 @@ detach(const Site *site, int32 account_id, int32 meter_id, TimestampTz since, co
 }
 
 static void
-meter_of_account(DbSession *session, FunctionCallInfo fcinfo, CodeTarget *account, CodeTarget *meter,
-				 const Site **site, TimestampTz *since)
+meter_of_account(DbSession *session, FunctionCallInfo fcinfo, CodeTarget *account,
+				 CodeTarget *meter, const Site **site, TimestampTz *since)
 {
 	code_resolve(session->caller, text_of(fcinfo, 0, "the account"), KIND_ACCOUNT, account);
 	auth_require(session->caller, MAY_SELL, account->site_id, "take a meter from an account");
@@ -140,9 +140,9 @@ prepay_replace_meter(PG_FUNCTION_ARGS)
 	int32 account_id;
 
 	if (PG_ARGISNULL(2) || PG_ARGISNULL(3))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("both registers must be given"),
-						errhint("The final kWh of the old meter, the first kWh of the new one.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("both registers must be given"),
+				 errhint("The final kWh of the old meter, the first kWh of the new one.")));
 	db_enter(&session);
 	code_resolve(session.caller, text_of(fcinfo, 0, "the old meter"), KIND_METER, &old);
 	auth_require(session.caller, MAY_SELL, old.site_id, "replace a meter");
@@ -197,9 +197,10 @@ store_term(const Site *site, int32 meter_id, Jsonb *changes, TimestampTz effecti
 		nulls[3 + i] = args[3 + i] ? ' ' : 'n';
 	}
 	if (db_run(&later, args) > 0)
-		ereport(ERROR, (errcode(ERRCODE_PP_RATED),
-						errmsg("the meter has a later change than %s", timestamptz_to_str(effective)),
-						errhint("Changes of a meter are given in the order of their times.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_RATED),
+				 errmsg("the meter has a later change than %s", timestamptz_to_str(effective)),
+				 errhint("Changes of a meter are given in the order of their times.")));
 	db_run_nulls(&insert, args, nulls);
 	meter_change_runs = true;
 	PG_TRY();
@@ -234,7 +235,8 @@ prepay_change_meter(PG_FUNCTION_ARGS)
 	int i;
 
 	if (PG_ARGISNULL(1))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the changes are missing")));
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the changes are missing")));
 	options_check(PG_GETARG_JSONB_P(1), known);
 	db_enter(&session);
 	code_resolve(session.caller, text_of(fcinfo, 0, "the meter"), KIND_METER, &meter);

@@ -23,7 +23,7 @@
 typedef __int128 Exact __attribute__((aligned(8)));
 
 #define EXACT_DECIMALS 24
-#define EXACT_TEXT_MAX 64  /* sign, 15 digits, point, 24 decimals, NUL; rounded up */
+#define EXACT_TEXT_MAX 64 /* sign, 15 digits, point, 24 decimals, NUL; rounded up */
 #define MONEY_TEXT_MAX 32
 #define PRICE_DECIMALS 6   /* int64 price_micro: 10^-6 currency per kWh */
 #define PERCENT_DECIMALS 4 /* int64 percent_e4: 13 % is 130000 */

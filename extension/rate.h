@@ -21,8 +21,8 @@
 typedef enum RateResult
 {
 	RATE_OK,
-	RATE_NO_TARIFF,		/* part of the interval has no tariff in force */
-	RATE_OVERFLOW		/* also: more than RATE_MAX_PARTS parts */
+	RATE_NO_TARIFF, /* part of the interval has no tariff in force */
+	RATE_OVERFLOW	/* also: more than RATE_MAX_PARTS parts */
 } RateResult;
 
 /* A stretch of time under one tariff version. Spans ascend and touch; they cover the interval. */
@@ -32,7 +32,7 @@ typedef struct RateSpan
 	int64_t to;
 	int32_t tariff_id;
 	int32_t version;
-	const Tariff *tariff;	/* NULL: no tariff in force */
+	const Tariff *tariff; /* NULL: no tariff in force */
 } RateSpan;
 
 typedef struct RatePiece
@@ -44,7 +44,7 @@ typedef struct RatePiece
 	int32_t tariff_id;
 	int32_t version;
 	int32_t day;
-	int32_t accum_start;	/* accumulation period [start, end) in days */
+	int32_t accum_start; /* accumulation period [start, end) in days */
 	int32_t accum_end;
 	int16_t season;
 	int16_t period;
@@ -71,7 +71,7 @@ typedef struct RatePosition
 	int32_t accum_start;
 	int64_t wh;
 	int64_t by_period[TARIFF_MAX_PERIODS];
-	const Tariff *tariff;	/* version whose period indexes by_period has; NULL: the next used */
+	const Tariff *tariff; /* version whose period indexes by_period has; NULL: the next used */
 } RatePosition;
 
 typedef struct RatePositionVec
@@ -92,7 +92,7 @@ typedef struct RateLine
 	int32_t accum_end;
 	int16_t season;
 	int16_t period;
-	int16_t tier;			/* from 0 */
+	int16_t tier; /* from 0 */
 	int64_t wh;
 	int64_t estimated_wh;
 	const Tariff *tariff;
@@ -109,10 +109,10 @@ typedef struct RateLineVec
 typedef struct RateStep
 {
 	const RatePiece *piece;
-	int64_t from;			/* part of the piece, by energy */
+	int64_t from; /* part of the piece, by energy */
 	int64_t to;
 	int64_t wh;
-	int64_t position_wh;	/* tier position before the step */
+	int64_t position_wh; /* tier position before the step */
 	int16_t tier;
 } RateStep;
 
@@ -127,15 +127,15 @@ typedef enum BillComponent
 
 typedef struct BillLine
 {
-	int32_t meter_id;		/* 0: the account itself (standing charges and what rests on them) */
+	int32_t meter_id; /* 0: the account itself (standing charges and what rests on them) */
 	int32_t day;
 	int32_t tariff_id;
 	int32_t version;
 	BillComponent component;
-	int16_t index;			/* standing or surcharge number; 0 for energy */
-	int16_t period;			/* energy only, else -1 */
-	int16_t tier;			/* energy only, else -1 */
-	int64_t wh;				/* energy and per-kWh surcharges, else 0 */
+	int16_t index;	/* standing or surcharge number; 0 for energy */
+	int16_t period; /* energy only, else -1 */
+	int16_t tier;	/* energy only, else -1 */
+	int64_t wh;		/* energy and per-kWh surcharges, else 0 */
 	int64_t estimated_wh;
 	Exact amount;
 	const Tariff *tariff;
@@ -157,8 +157,8 @@ typedef struct BillVec
  * RATE_NO_TARIFF sets *lacking to the first instant without one and appends nothing.
  */
 extern RateResult rate_split(const CalZone *zone, const RateSpan *span, int n_span,
-							 int32_t meter_id, int64_t from, int64_t to, int64_t wh,
-							 bool estimated, RatePieceVec *pieces, int64_t *lacking);
+							 int32_t meter_id, int64_t from, int64_t to, int64_t wh, bool estimated,
+							 RatePieceVec *pieces, int64_t *lacking);
 
 /* The same with the energy by period known from the meter's own TOU registers:
  * period_wh[] by the period index of the first span's tariff, summing to wh. Each
@@ -167,8 +167,8 @@ extern RateResult rate_split(const CalZone *zone, const RateSpan *span, int n_sp
  * stretch nearest to a slot of that period, keeping its period. */
 extern RateResult rate_split_periods(const CalZone *zone, const RateSpan *span, int n_span,
 									 int32_t meter_id, int64_t from, int64_t to,
-									 const int64_t *period_wh, bool estimated,
-									 RatePieceVec *pieces, int64_t *lacking);
+									 const int64_t *period_wh, bool estimated, RatePieceVec *pieces,
+									 int64_t *lacking);
 
 /* Order of the walk: by end, start, meter_id (then version and period: the order is total). */
 extern int rate_compare_pieces(const void *a, const void *b);
@@ -179,8 +179,8 @@ extern void rate_sort(RatePieceVec *pieces);
  * position starts at 0. trace may be NULL.
  */
 extern RateResult rate_walk(const RatePiece *piece, int n, int64_t extra_wh_per_month,
-							RatePositionVec *positions, RateLineVec *lines,
-							RateTrace trace, void *context);
+							RatePositionVec *positions, RateLineVec *lines, RateTrace trace,
+							void *context);
 
 /*
  * Turn lines into bill lines with exact amounts. before holds the positions at

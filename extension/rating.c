@@ -33,6 +33,7 @@
 #include "auth.h"
 #include "db.h"
 #include "lock.h"
+#include "reading.h"
 #include "rerate.h"
 #include "seal.h"
 #include "tariff_store.h"
@@ -41,124 +42,12 @@
 
 PG_FUNCTION_INFO_V1(prepay_reading_insert);
 
-typedef struct ReadingVec
-{
-	int n;
-	int room;
-	Reading *item;
-} ReadingVec;
-
-/* ---- the transition table ---- */
-
-typedef struct ReadingColumns
-{
-	int site_id;
-	int meter_id;
-	int read_at;
-	int kwh;
-	int reverse_kwh;
-	int kw;
-	int relay_closed;
-} ReadingColumns;
-
-static void
-find_columns(TupleDesc desc, ReadingColumns *columns)
-{
-	columns->site_id = SPI_fnumber(desc, "site_id");
-	columns->meter_id = SPI_fnumber(desc, "meter_id");
-	columns->read_at = SPI_fnumber(desc, "read_at");
-	columns->kwh = SPI_fnumber(desc, "kwh");
-	columns->reverse_kwh = SPI_fnumber(desc, "reverse_kwh");
-	columns->kw = SPI_fnumber(desc, "kw");
-	columns->relay_closed = SPI_fnumber(desc, "relay_closed");
-}
-
-static int64
-register_value(Datum kwh)
-{
-	int64 wh;
-
-	if (!numeric_to_milli(kwh, &wh))
-		ereport(ERROR,
-				(errcode(ERRCODE_PP_BAD_READING), errmsg("a register value must be a number"),
-				 errhint("Leave the reading out when the meter gave none.")));
-	return wh;
-}
-
-static void
-read_slot(TupleTableSlot *slot, const ReadingColumns *columns, Reading *reading)
-{
-	bool isnull;
-	Datum value;
-
-	reading->site_id = DatumGetInt32(slot_getattr(slot, columns->site_id, &isnull));
-	reading->meter_id = DatumGetInt32(slot_getattr(slot, columns->meter_id, &isnull));
-	reading->read_at = DatumGetTimestampTz(slot_getattr(slot, columns->read_at, &isnull));
-	if (TIMESTAMP_NOT_FINITE(reading->read_at))
-		ereport(ERROR,
-				(errcode(ERRCODE_PP_BAD_READING), errmsg("a reading needs a finite time"),
-				 errhint("Give the time at which the register was read.")));
-	reading->wh = register_value(slot_getattr(slot, columns->kwh, &isnull));
-	value = slot_getattr(slot, columns->reverse_kwh, &isnull);
-	reading->reverse_wh = isnull ? -1 : register_value(value);
-	if (!isnull && reading->reverse_wh == -1)
-		reading->reverse_wh = -2;	/* -0.001 kWh was displayed: negative, not absent */
-	value = slot_getattr(slot, columns->kw, &isnull);
-	reading->has_kw = !isnull;
-	if (!isnull)
-	{
-		reading->kw = datumCopy(value, false, -1);
-		if (numeric_is_nan(DatumGetNumeric(reading->kw)))
-			ereport(ERROR, (errcode(ERRCODE_PP_BAD_READING), errmsg("power must be a number"),
-							errhint("Leave kw NULL when the meter gave none.")));
-	}
-	value = slot_getattr(slot, columns->relay_closed, &isnull);
-	reading->relay_closed = isnull ? -1 : DatumGetBool(value);
-}
-
-static int
-compare_readings(const void *a, const void *b)
-{
-	const Reading *left = a;
-	const Reading *right = b;
-
-	if (left->site_id != right->site_id)
-		return left->site_id < right->site_id ? -1 : 1;
-	if (left->meter_id != right->meter_id)
-		return left->meter_id < right->meter_id ? -1 : 1;
-	return left->read_at < right->read_at ? -1 : left->read_at > right->read_at;
-}
-
-static void
-collect(TriggerData *trigger, ReadingVec *readings)
-{
-	ReadingColumns columns;
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation),
-													&TTSOpsMinimalTuple);
-
-	find_columns(RelationGetDescr(trigger->tg_relation), &columns);
-	/* The tuplestore is shared by all triggers of the statement: begin at its begin. */
-	tuplestore_rescan(trigger->tg_newtable);
-	while (tuplestore_gettupleslot(trigger->tg_newtable, true, false, slot))
-	{
-		if (readings->n == readings->room)
-		{
-			readings->room = Max(64, readings->room * 2);
-			readings->item = core_realloc(readings->item, sizeof(Reading) * readings->room);
-		}
-		read_slot(slot, &columns, &readings->item[readings->n++]);
-	}
-	ExecDropSingleTupleTableSlot(slot);
-	if (readings->n > 1)
-		qsort(readings->item, readings->n, sizeof(Reading), compare_readings);
-}
-
 /* ---- meters and accounts of a site's readings ---- */
 
 typedef struct MeterMap
 {
 	int n;
-	Meter **meter;	/* ascending meter_id */
+	Meter **meter; /* ascending meter_id */
 } MeterMap;
 
 static int
@@ -194,14 +83,16 @@ find_meter(const MeterMap *map, int32 meter_id)
 static void
 unknown_meter(const Site *site, int32 meter_id)
 {
-	ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
-					errmsg("site \"%s\" has no meter %d", site->code, meter_id),
-					errdetail("The readings of this statement are not stored."),
-					errhint("Add it to prepay.meter first, or use prepay.ingest(), which files such "
-							"rows for review.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_PP_CODE_UNKNOWN),
+			 errmsg("site \"%s\" has no meter %d", site->code, meter_id),
+			 errdetail("The readings of this statement are not stored."),
+			 errhint("Add it to prepay.meter first, or use prepay.ingest(), which files such "
+					 "rows for review.")));
 }
 
-/* Whether one of these meters has changed hands and its former account still waits for its energy. */
+/* Whether one of these meters has changed hands and its former account still waits for its energy.
+ */
 static bool
 some_leave(const Site *site, const int32 *meter_id, int n)
 {
@@ -312,8 +203,7 @@ append_interval(RatingRun *run, Meter *meter, const Reading *reading, const Regi
 		case RATE_NO_TARIFF:
 			return false;
 		case RATE_OVERFLOW:
-			ereport(ERROR,
-					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("energy out of range")));
+			out_of_range("energy");
 	}
 	return false;
 }
@@ -495,8 +385,7 @@ spread_lines(Account *account, const RateLineVec *lines)
 		for (m = 0; m < account->n_meter; m++)
 			if (account->meter[m]->meter_id == lines->item[i].meter_id &&
 				!rate_add_line(&account->meter[m]->lines, &lines->item[i]))
-				ereport(ERROR,
-						(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("energy out of range")));
+				out_of_range("energy");
 }
 
 static void
@@ -522,7 +411,7 @@ walk_account(RatingRun *run, Account *account)
 	rate_sort(&account->pieces);
 	if (rate_walk(account->pieces.item, account->pieces.n, account->tier_extra_wh, &run->positions,
 				  several ? &lines : &account->meter[0]->lines, NULL, NULL) != RATE_OK)
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("energy out of range")));
+		out_of_range("energy");
 	if (several)
 		spread_lines(account, &lines);
 }
@@ -668,7 +557,7 @@ prepay_reading_insert(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 						errmsg("reading_insert is the statement trigger of prepay.reading")));
 	db_enter(&session);
-	collect(trigger, &readings);
+	reading_collect(trigger, &readings);
 	for (begin = 0; begin < readings.n; begin = end)
 	{
 		int32 site_id = readings.item[begin].site_id;

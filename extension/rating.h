@@ -19,9 +19,9 @@ typedef struct RatingRun
 	UsageBatch usage;
 	int64 drift_limit_us;
 	int64 spike_margin_e6;
-	int64 gap_us;			/* an interval longer than this is marked estimated when shared */
-	RatePositionVec positions;	/* of the account being walked */
-	Account *account;		/* locked accounts, ascending */
+	int64 gap_us;			   /* an interval longer than this is marked estimated when shared */
+	RatePositionVec positions; /* of the account being walked */
+	Account *account;		   /* locked accounts, ascending */
 	int n_account;
 } RatingRun;
 

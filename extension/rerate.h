@@ -34,14 +34,14 @@ typedef struct RerateWaiting
 
 typedef struct RerateResult
 {
-	RateLineVec lines;			/* all days >= from_day, by (day, version, meter) */
-	RatePositionVec before;		/* tier positions at the start of from_day */
+	RateLineVec lines;		/* all days >= from_day, by (day, version, meter) */
+	RatePositionVec before; /* tier positions at the start of from_day */
 	int n_meter;
 	RerateMeter *meter;
 	int n_waiting;
 	int waiting_room;
 	RerateWaiting *waiting;
-	int32 waits_from;			/* see Account */
+	int32 waits_from; /* see Account */
 } RerateResult;
 
 /* What the account's usage should be from a local day on. Changes nothing. trace may be NULL. */
@@ -49,8 +49,8 @@ extern void rerate_compute(const Site *site, int32 account_id, int64 tier_extra_
 						   int64 gap_us, RateTrace trace, void *context, RerateResult *result);
 
 /* Bill lines the days [from_day, to_day) should have. */
-extern void rerate_should_be(const Site *site, const Account *account, int32 from_day,
-							 int32 to_day, const RerateResult *result, BillVec *bill);
+extern void rerate_should_be(const Site *site, const Account *account, int32 from_day, int32 to_day,
+							 const RerateResult *result, BillVec *bill);
 /* Should-be minus booked of the sealed days from from_day on; empty when they agree. */
 extern void rerate_differences(const Site *site, const Account *account, int32 from_day,
 							   const RerateResult *result, BillVec *bill);
@@ -61,7 +61,8 @@ extern void rerate_differences(const Site *site, const Account *account, int32 f
  */
 extern const char *rerate_judge(const Site *site, const Meter *meter, const Reading *reading,
 								int64 spike_margin_e6, int32 *from_day);
-/* Judge a reading earlier than the meter's last; returns the day to rate again from, or NO_RERATE. */
+/* Judge a reading earlier than the meter's last; returns the day to rate again from, or NO_RERATE.
+ */
 extern int32 rerate_accept_late(const Site *site, const Meter *meter, const Reading *reading,
 								int64 spike_margin_e6);
 

@@ -85,20 +85,20 @@ day_floor(const Site *site, TimestampTz instant)
 	return TIMESTAMP_NOT_FINITE(instant) ? FIRST_DAY : site_local_day(site, instant);
 }
 
-#define QUEUE_INSERT                                                                               \
-	"INSERT INTO prepay.rerate_queue AS q (site_id, account_id, from_day, reason, queued_at)"      \
+#define QUEUE_INSERT                                                                          \
+	"INSERT INTO prepay.rerate_queue AS q (site_id, account_id, from_day, reason, queued_at)" \
 	" SELECT $1, c.account_id, date '2000-01-01' + min(c.from_day), 'tariff', $2 FROM ("
 
-#define QUEUE_END                                                                                  \
-	") c WHERE c.account_id IS NOT NULL GROUP BY c.account_id"                                     \
-	" ON CONFLICT (site_id, account_id) DO UPDATE SET"                                             \
+#define QUEUE_END                                              \
+	") c WHERE c.account_id IS NOT NULL GROUP BY c.account_id" \
+	" ON CONFLICT (site_id, account_id) DO UPDATE SET"         \
 	" from_day = least(q.from_day, EXCLUDED.from_day)"
 
 /* Readings that wait for a tariff may have one now: from the day of the last rated one on. */
-#define WAITING                                                                                    \
-	"SELECT s.account_id, COALESCE((s.last_read_at AT TIME ZONE t.timezone)::date"                 \
-	"  - date '2000-01-01', $3) AS from_day FROM prepay.meter_state s JOIN prepay.site t"          \
-	" USING (site_id) WHERE s.site_id = $1 AND EXISTS (SELECT FROM prepay.reading_mark k"          \
+#define WAITING                                                                           \
+	"SELECT s.account_id, COALESCE((s.last_read_at AT TIME ZONE t.timezone)::date"        \
+	"  - date '2000-01-01', $3) AS from_day FROM prepay.meter_state s JOIN prepay.site t" \
+	" USING (site_id) WHERE s.site_id = $1 AND EXISTS (SELECT FROM prepay.reading_mark k" \
 	"  WHERE k.site_id = $1 AND k.meter_id = s.meter_id AND k.mark = 'waiting')"
 
 void
@@ -165,14 +165,12 @@ rerate_one(const Site *site, int32 account_id, int32 from_day)
 int
 rerate_work(const Site *site, int max)
 {
-	static DbQuery take = {
-		"DELETE FROM prepay.rerate_queue WHERE site_id = $1 AND account_id IN ("
-		" SELECT account_id FROM prepay.rerate_queue WHERE site_id = $1"
-		" ORDER BY account_id LIMIT $2 FOR UPDATE SKIP LOCKED)"
-		" RETURNING account_id, from_day - date '2000-01-01'",
-		2,
-		{ INT4OID, INT4OID }
-	};
+	static DbQuery take = { "DELETE FROM prepay.rerate_queue WHERE site_id = $1 AND account_id IN ("
+							" SELECT account_id FROM prepay.rerate_queue WHERE site_id = $1"
+							" ORDER BY account_id LIMIT $2 FOR UPDATE SKIP LOCKED)"
+							" RETURNING account_id, from_day - date '2000-01-01'",
+							2,
+							{ INT4OID, INT4OID } };
 	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(max) };
 	int n = db_run(&take, args);
 	int32 *account_id = palloc(sizeof(int32) * Max(n, 1));

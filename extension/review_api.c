@@ -43,7 +43,8 @@ meter_facts(const Site *site, int32 meter_id)
 	elog(ERROR, "meter %d is not among the meters of its account", meter_id);
 }
 
-/* Held readings of a meter, judged again in time order; the first day that changes, or NO_RERATE. */
+/* Held readings of a meter, judged again in time order; the first day that changes, or NO_RERATE.
+ */
 static int32
 judge_held(const Site *site, const Meter *meter)
 {
@@ -54,10 +55,12 @@ judge_held(const Site *site, const Meter *meter)
 		2,
 		{ INT4OID, INT4OID }
 	};
-	static DbQuery release = { "DELETE FROM prepay.reading_mark WHERE site_id = $1 AND meter_id = $2"
-							   " AND read_at = $3 AND mark = 'held'",
-							   3,
-							   { INT4OID, INT4OID, TIMESTAMPTZOID } };
+	static DbQuery release = {
+		"DELETE FROM prepay.reading_mark WHERE site_id = $1 AND meter_id = $2"
+		" AND read_at = $3 AND mark = 'held'",
+		3,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID }
+	};
 	Datum args[3] = { Int32GetDatum(site->site_id), Int32GetDatum(meter->meter_id) };
 	int64 margin = setting_micro(site, "spike_margin", 1000000);
 	int64 drift = setting_interval_us(site, "clock_drift_limit", 0);
@@ -139,12 +142,13 @@ close_reviews(const Site *site, int32 meter_id, int64 review_id, const char *ver
 		6,
 		{ INT4OID, INT4OID, INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID }
 	};
-	Datum args[] = { Int32GetDatum(site->site_id),	  Int32GetDatum(meter_id),
-					 Int64GetDatum(review_id),		  TimestampTzGetDatum(site->now),
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
+					 Int64GetDatum(review_id),	   TimestampTzGetDatum(site->now),
 					 CStringGetTextDatum(verdict), db_text_datum(note) };
 	char nulls[] = { ' ', ' ', ' ', ' ', ' ', note ? ' ' : 'n', '\0' };
 
 	db_run_nulls(&query, args, nulls);
+	accept_alarm_settle(site, meter_id);
 }
 
 static const char *
@@ -221,8 +225,8 @@ prepay_resolve_review(PG_FUNCTION_ARGS)
 	verdict = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	mark = mark_of(verdict);
 	db_enter(&session);
-	site_id = code_site(session.caller,
-						PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	site_id =
+		code_site(session.caller, PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	auth_require(session.caller, MAY_SUPERVISE, site_id, "resolve a review");
 	lock_site_shared(site_id);
 	site = site_get(site_id);
@@ -241,7 +245,8 @@ prepay_resolve_review(PG_FUNCTION_ARGS)
 			check_verdict(meter, reason, verdict);
 			if (db_run(&mark_first, args) > 0)
 			{
-				Datum near[] = { args[0], Int32GetDatum(meter_id), TimestampTzGetDatum(db_time(0, 1)) };
+				Datum near[] = { args[0], Int32GetDatum(meter_id),
+								 TimestampTzGetDatum(db_time(0, 1)) };
 				TimestampTz at = db_time(0, 1);
 
 				if (db_run(&before, near) > 0)
@@ -263,12 +268,10 @@ prepay_resolve_review(PG_FUNCTION_ARGS)
 Datum
 prepay_correct_reading(PG_FUNCTION_ARGS)
 {
-	static DbQuery find = {
-		"SELECT COALESCE((reverse_kwh * 1000)::bigint, -1) FROM prepay.reading"
-		" WHERE site_id = $1 AND meter_id = $2 AND read_at = $3",
-		3,
-		{ INT4OID, INT4OID, TIMESTAMPTZOID }
-	};
+	static DbQuery find = { "SELECT COALESCE((reverse_kwh * 1000)::bigint, -1) FROM prepay.reading"
+							" WHERE site_id = $1 AND meter_id = $2 AND read_at = $3",
+							3,
+							{ INT4OID, INT4OID, TIMESTAMPTZOID } };
 	static DbQuery insert = {
 		"INSERT INTO prepay.reading_correction (site_id, meter_id, read_at, correction, kwh, reason,"
 		" corrected_at, operator) SELECT $1, $2, $3, COALESCE(max(correction), 0) + 1, $4, $5, $6,"
@@ -302,8 +305,11 @@ prepay_correct_reading(PG_FUNCTION_ARGS)
 	meter = meter_facts(site, target.id);
 	reading.read_at = PG_GETARG_TIMESTAMPTZ(1);
 	{
-		Datum args[] = { Int32GetDatum(target.site_id), Int32GetDatum(target.id), PG_GETARG_DATUM(1),
-						 PG_GETARG_DATUM(2),			PG_GETARG_DATUM(3),
+		Datum args[] = { Int32GetDatum(target.site_id),
+						 Int32GetDatum(target.id),
+						 PG_GETARG_DATUM(1),
+						 PG_GETARG_DATUM(2),
+						 PG_GETARG_DATUM(3),
 						 TimestampTzGetDatum(site->now) };
 
 		if (db_run(&find, args) == 0)
@@ -318,7 +324,8 @@ prepay_correct_reading(PG_FUNCTION_ARGS)
 							errmsg("%s is not a register value of this meter",
 								   numeric_text(PG_GETARG_DATUM(2))),
 							errhint("Give the kWh as displayed, from 0 up to the modulus.")));
-		fault = rerate_judge(site, meter, &reading, setting_micro(site, "spike_margin", 1000000), &day);
+		fault =
+			rerate_judge(site, meter, &reading, setting_micro(site, "spike_margin", 1000000), &day);
 		if (fault)
 			ereport(ERROR, (errcode(ERRCODE_PP_BAD_READING),
 							errmsg("the corrected value does not fit its neighbours (%s)", fault),

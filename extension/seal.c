@@ -40,8 +40,7 @@ take_day(RateLineVec *open, int32 day, RateLineVec *day_lines)
 			continue;
 		}
 		if (!rate_add_line(day_lines, &open->item[i]))
-			ereport(ERROR,
-					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("energy out of range")));
+			out_of_range("energy");
 	}
 	if (kept == open->n)
 		return false;
@@ -53,7 +52,7 @@ static void
 add_amount(Exact *sum, Exact amount)
 {
 	if (!exact_add(*sum, amount, sum))
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("cost out of range")));
+		out_of_range("cost");
 }
 
 /* -(round(S') - round(S)), and S := S'. */
@@ -67,7 +66,7 @@ move_sealed(const Site *site, Account *account, Exact cost)
 		elog(ERROR, "sealed cost out of range");
 	add_amount(&account->sealed, cost);
 	if (!exact_to_minor(account->sealed, site->decimals, &after))
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("cost out of range")));
+		out_of_range("cost");
 	return before - after;
 }
 
@@ -136,8 +135,9 @@ seal_standing_bill(const Site *site, const Account *account, const TariffRules *
 	if (span[0].tariff == NULL || span[0].tariff->n_standing == 0)
 		return;
 	cut = accrues_only_on(span[0].tariff) && cut_all_day(site, account, day);
-	if (rate_standing(span[0].tariff, span[0].tariff_id, span[0].version, day, cut, bill) != RATE_OK)
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("cost out of range")));
+	if (rate_standing(span[0].tariff, span[0].tariff_id, span[0].version, day, cut, bill) !=
+		RATE_OK)
+		out_of_range("cost");
 }
 
 /* Positions at the start of the next day, without periods that are over. */
@@ -178,7 +178,7 @@ seal_energy(const Site *site, Account *account, int32 day, Posting *posting, Usa
 		return;
 	lines_sort(&lines);
 	if (rate_bill(lines.item, lines.n, account->tier_extra_wh, &account->base, &bill) != RATE_OK)
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("cost out of range")));
+		out_of_range("cost");
 	seal_post(site, account, "consumption", day, 0, &bill, posting, usage);
 	advance_base(account, &lines, day + 1);
 	core_free(lines.item);

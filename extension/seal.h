@@ -23,7 +23,7 @@ extern void seal_post(const Site *site, Account *account, const char *kind, int3
 /* Whether any tariff of the site has standing charges. */
 extern bool seal_site_has_standing(const Site *site);
 /* Standing charges of a day under the tariff in force when it begins. */
-extern void seal_standing_bill(const Site *site, const Account *account,
-							   const TariffRules *rules, int32 day, BillVec *bill);
+extern void seal_standing_bill(const Site *site, const Account *account, const TariffRules *rules,
+							   int32 day, BillVec *bill);
 
 #endif

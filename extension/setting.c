@@ -32,9 +32,9 @@ typedef struct Setting
 {
 	const char *name;
 	SettingKind kind;
-	const char *absent;		/* default; NULL: none */
-	const char *choices;	/* SETTING_CHOICE: "a|b"; SETTING_NUMBER: "min..max" */
-	bool decides;			/* a change may alter alarms or supply of every account */
+	const char *absent;	 /* default; NULL: none */
+	const char *choices; /* SETTING_CHOICE: "a|b"; SETTING_NUMBER: "min..max" */
+	bool decides;		 /* a change may alter alarms or supply of every account */
 } Setting;
 
 static const Setting settings[] = {
@@ -99,9 +99,8 @@ parse_interval(const char *value, int64 *us)
 {
 	Interval *interval;
 
-	interval = DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(value),
-													 ObjectIdGetDatum(InvalidOid),
-													 Int32GetDatum(-1)));
+	interval = DatumGetIntervalP(DirectFunctionCall3(
+		interval_in, CStringGetDatum(value), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 	if (interval->month != 0)
 		return false;
 	*us = interval->time + interval->day * USECS_PER_DAY;
@@ -184,8 +183,7 @@ setting_check(const Site *site, const char *name, const char *value)
 		initStringInfo(&list);
 		for (i = 0; i < lengthof(settings); i++)
 			appendStringInfo(&list, "%s%s", i ? ", " : "", settings[i].name);
-		ereport(ERROR, (errcode(ERRCODE_PP_BAD_SETTING),
-						errmsg("there is no setting \"%s\"", name),
+		ereport(ERROR, (errcode(ERRCODE_PP_BAD_SETTING), errmsg("there is no setting \"%s\"", name),
 						errdetail("Settings: %s.", list.data),
 						errhint("Settings are listed in the README.")));
 	}
@@ -245,14 +243,16 @@ prepay_set_setting(PG_FUNCTION_ARGS)
 	name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	value = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	db_enter(&session);
-	site_id = code_site(session.caller,
-						PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	site_id =
+		code_site(session.caller, PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	auth_require(session.caller, MAY_CONFIGURE, site_id, "change settings");
 	lock_site_exclusive(site_id);
 	site = site_get(site_id);
-	setting_check(site, name, value ? value : (find_setting(name) && find_setting(name)->absent
-												   ? find_setting(name)->absent
-												   : "0"));
+	setting_check(site, name,
+				  value ? value
+						: (find_setting(name) && find_setting(name)->absent
+							   ? find_setting(name)->absent
+							   : "0"));
 	if (strcmp(name, "tariff") == 0)
 		setting_tariff_changed(site, value);
 	{

@@ -83,9 +83,9 @@ site_get(int32 site_id)
 void
 site_touch(int32 site_id)
 {
-	static DbQuery query = {
-		"UPDATE prepay.site SET revision = revision + 1 WHERE site_id = $1", 1, { INT4OID }
-	};
+	static DbQuery query = { "UPDATE prepay.site SET revision = revision + 1 WHERE site_id = $1",
+							 1,
+							 { INT4OID } };
 	Datum arg = Int32GetDatum(site_id);
 
 	db_run(&query, &arg);
@@ -136,17 +136,18 @@ prepay_create_site(PG_FUNCTION_ARGS)
 						errhint("Give a name of pg_timezone_names, such as 'Asia/Shanghai'.")));
 	check_currency(value[3]);
 	if (!DatumGetBool(DirectFunctionCall1(prepay_is_code, CStringGetTextDatum(value[0]))))
-		ereport(ERROR, (errcode(ERRCODE_PP_CODE_MALFORMED), errmsg("\"%s\" is not a code", value[0]),
-						errhint("Use 1 to 64 characters without '/' and ':'.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_CODE_MALFORMED), errmsg("\"%s\" is not a code", value[0]),
+				 errhint("Use 1 to 64 characters without '/' and ':'.")));
 	{
 		Datum args[] = { CStringGetTextDatum(value[0]), CStringGetTextDatum(value[1]),
 						 CStringGetTextDatum(value[2]), CStringGetTextDatum(value[3]),
 						 Int16GetDatum(currency_decimals(value[3])) };
 
 		if (db_run(&taken, args) > 0)
-			ereport(ERROR, (errcode(ERRCODE_PP_CODE_TAKEN),
-							errmsg("site code \"%s\" is in use", value[0]),
-							errhint("Choose another code.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_PP_CODE_TAKEN), errmsg("site code \"%s\" is in use", value[0]),
+					 errhint("Choose another code.")));
 		db_run(&insert, args);
 		site_id = db_int32(0, 1);
 	}
@@ -203,10 +204,10 @@ prepay_number_row(PG_FUNCTION_ARGS)
 	relation = trigger->tg_relation;
 	row = trigger->tg_trigtuple;
 	column = SPI_fnumber(relation->rd_att, trigger->tg_trigger->tgargs[0]);
-	site_id = SPI_getbinval(row, relation->rd_att, SPI_fnumber(relation->rd_att, "site_id"),
-							&isnull);
+	site_id =
+		SPI_getbinval(row, relation->rd_att, SPI_fnumber(relation->rd_att, "site_id"), &isnull);
 	if (isnull)
-		return PointerGetDatum(row);	/* the NOT NULL constraint says it better */
+		return PointerGetDatum(row); /* the NOT NULL constraint says it better */
 	(void) SPI_getbinval(row, relation->rd_att, column, &isnull);
 	db_enter(&session);
 	lock_site_exclusive(DatumGetInt32(site_id));

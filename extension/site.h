@@ -15,11 +15,11 @@ typedef struct Site
 	int32 site_id;
 	char code[256];
 	char currency[4];
-	int decimals;			/* of the currency */
-	int64 revision;			/* grows with each change of configuration */
+	int decimals;	/* of the currency */
+	int64 revision; /* grows with each change of configuration */
 	const CalZone *zone;
-	int32 today;			/* local day of the business clock */
-	TimestampTz now;		/* business clock */
+	int32 today;	 /* local day of the business clock */
+	TimestampTz now; /* business clock */
 } Site;
 
 /* Needs an open DbSession. Raises PP010 for an unknown id. Valid for the present transaction. */
@@ -36,7 +36,8 @@ extern const CalZone *zone_get(const char *name);
  * minor units. The _or forms give `absent` where neither site nor default has a value.
  */
 extern int64 setting_money(const Site *site, const char *name, int64 absent);
-extern int64 setting_micro(const Site *site, const char *name, int64 absent); /* plain number x 10^6 */
+extern int64 setting_micro(const Site *site, const char *name,
+						   int64 absent); /* plain number x 10^6 */
 extern int64 setting_interval_us(const Site *site, const char *name, int64 absent);
 extern char *setting_text(const Site *site, const char *name);
 /* Raises PP062 for an unknown name or a value that does not fit. */

@@ -7,80 +7,17 @@
 #include "ledger.h"
 #include "tariff_store.h"
 
-#define METER_COLUMNS                                                                              \
-	"s.meter_id, s.account_id, s.leaving_account_id, s.ratio_e6, s.register_max_wh,"               \
-	" s.reverse_add, s.rated_w, s.facts_from, s.tariff_id, s.tariff_from, s.tariff_until,"         \
+#define METER_COLUMNS                                                                      \
+	"s.meter_id, s.account_id, s.leaving_account_id, s.ratio_e6, s.register_max_wh,"       \
+	" s.reverse_add, s.rated_w, s.facts_from, s.tariff_id, s.tariff_from, s.tariff_until," \
 	" s.last_read_at, s.register_wh, s.reverse_wh, s.kw, s.relay_closed, s.open_lines"
 #define N_METER_COLUMNS 17
 
-#define ACCOUNT_COLUMNS                                                                            \
-	"a.account_id, a.last_seq, a.last_hash, a.posted_minor, a.sealed_exact,"                       \
-	" a.sealed_to - date '2000-01-01', a.tier_base, a.tier_extra_wh, a.leaving_lines,"             \
+#define ACCOUNT_COLUMNS                                                                \
+	"a.account_id, a.last_seq, a.last_hash, a.posted_minor, a.sealed_exact,"           \
+	" a.sealed_to - date '2000-01-01', a.tier_base, a.tier_extra_wh, a.leaving_lines," \
 	" a.quiet_above, a.quiet_below, a.waits_from - date '2000-01-01', a.meters"
 #define N_ACCOUNT_COLUMNS 13
-
-Datum
-exact_numeric(Exact amount)
-{
-	char text[EXACT_TEXT_MAX];
-
-	exact_format(amount, text);
-	return numeric_from_text(text);
-}
-
-Exact
-numeric_exact(Datum numeric)
-{
-	Exact amount;
-
-	if (!exact_parse(numeric_text(numeric), &amount))
-		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-						errmsg("stored amount %s is out of range", numeric_text(numeric)),
-						errhint("Run SELECT * FROM prepay.verify().")));
-	return amount;
-}
-
-Datum
-minor_numeric(int64 minor, int decimals)
-{
-	char text[MONEY_TEXT_MAX];
-
-	minor_format(minor, decimals, text);
-	return numeric_from_text(text);
-}
-
-int64
-amount_minor(const Site *site, Datum numeric, const char *what)
-{
-	const char *text = numeric_text(numeric);
-	int64 minor;
-
-	switch (decimal_parse(text, site->decimals, &minor))
-	{
-		case DECIMAL_OK:
-			/* Leaves room for sums: a ledger of 10^15 minor units can never overflow int64. */
-			if (minor > -INT64CONST(1000000000000000) && minor < INT64CONST(1000000000000000))
-				return minor;
-			/* FALLTHROUGH */
-		case DECIMAL_OVERFLOW:
-			ereport(ERROR, (errcode(ERRCODE_PP_BAD_AMOUNT),
-							errmsg("%s %s is out of range", what, text),
-							errhint("Give an amount a ledger can hold.")));
-			break;
-		case DECIMAL_TOO_FINE:
-			ereport(ERROR, (errcode(ERRCODE_PP_BAD_AMOUNT),
-							errmsg("%s %s has more decimals than %s", what, text, site->currency),
-							errdetail("%s has %d decimals.", site->currency, site->decimals),
-							errhint("Round the amount before you hand it in.")));
-			break;
-		case DECIMAL_SYNTAX:
-			ereport(ERROR, (errcode(ERRCODE_PP_BAD_AMOUNT),
-							errmsg("%s %s is not an amount of money", what, text),
-							errhint("Give a finite number.")));
-			break;
-	}
-	return 0;
-}
 
 static int64
 int64_or(const Datum *value, const bool *isnull, int column, int64 absent)
@@ -191,8 +128,8 @@ attach_meters(const Site *site, Account **account, int n_account, const int32 *a
 	}
 }
 
-#define ACCOUNT_SELECT                                                                             \
-	"SELECT " ACCOUNT_COLUMNS " FROM prepay.account_state a"                                       \
+#define ACCOUNT_SELECT                                       \
+	"SELECT " ACCOUNT_COLUMNS " FROM prepay.account_state a" \
 	" WHERE a.site_id = $1 AND a.account_id = ANY ($2) ORDER BY a.account_id"
 
 static Account *
@@ -298,7 +235,8 @@ account_lock_by_meters(const Site *site, const int32 *meter_id, int n, int *n_ac
 		if (a < 0 || account[a].account_id != meter[i].account_id)
 		{
 			a++;
-			fill_account(&account[a], value + N_METER_COLUMNS, isnull + N_METER_COLUMNS, &leaving[a]);
+			fill_account(&account[a], value + N_METER_COLUMNS, isnull + N_METER_COLUMNS,
+						 &leaving[a]);
 			account[a].meter = &list[i];
 		}
 		list[i] = &meter[i];
@@ -529,139 +467,4 @@ account_save_all(const Site *site, Account *account, int n)
 	if (n_dirty > 0)
 		save_accounts(site, dirty, n_dirty);
 	meter_save_all(site, dirty_meter, n_meter);
-}
-
-static bool
-add_cost(const RateLineVec *lines, Exact *sum)
-{
-	Exact cost;
-
-	return rate_cost(lines->item, lines->n, &cost) && exact_add(*sum, cost, sum);
-}
-
-static bool
-has_proportional(const RateLineVec *lines)
-{
-	int i;
-
-	for (i = 0; i < lines->n; i++)
-		if (lines->item[i].tariff->allocation == ALLOCATE_PROPORTIONAL)
-			return true;
-	return false;
-}
-
-static void
-append_lines(RateLineVec *all, const RateLineVec *more)
-{
-	int i;
-
-	for (i = 0; i < more->n; i++)
-		if (!rate_add_line(all, &more->item[i]))
-			elog(ERROR, "energy out of range");
-}
-
-static int
-compare_lines(const void *a, const void *b)
-{
-	const RateLine *left = a;
-	const RateLine *right = b;
-
-	if (left->day != right->day)
-		return left->day < right->day ? -1 : 1;
-	if (left->tariff_id != right->tariff_id)
-		return left->tariff_id < right->tariff_id ? -1 : 1;
-	if (left->version != right->version)
-		return left->version < right->version ? -1 : 1;
-	return left->meter_id < right->meter_id ? -1 : left->meter_id > right->meter_id;
-}
-
-void
-lines_sort(RateLineVec *lines)
-{
-	if (lines->n > 1)
-		qsort(lines->item, lines->n, sizeof(RateLine), compare_lines);
-}
-
-/* Proportional lines have no cost of their own: they are priced from the positions before them. */
-static Exact
-bill_cost(const Account *account)
-{
-	RateLineVec all = { 0 };
-	BillVec bill = { 0 };
-	Exact sum = 0;
-	int i;
-
-	for (i = 0; i < account->n_meter; i++)
-		append_lines(&all, &account->meter[i]->lines);
-	append_lines(&all, &account->leaving);
-	lines_sort(&all);
-	if (rate_bill(all.item, all.n, account->tier_extra_wh, &account->base, &bill) != RATE_OK)
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("cost out of range")));
-	for (i = 0; i < bill.n; i++)
-		if (!exact_add(sum, bill.item[i].amount, &sum))
-			ereport(ERROR,
-					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("cost out of range")));
-	return sum;
-}
-
-Exact
-account_open_cost(const Site *site, const Account *account)
-{
-	Exact sum = 0;
-	bool proportional = has_proportional(&account->leaving);
-	bool fits = true;
-	int i;
-
-	for (i = 0; i < account->n_meter && !proportional; i++)
-		proportional = has_proportional(&account->meter[i]->lines);
-	if (proportional)
-		return bill_cost(account);
-	for (i = 0; i < account->n_meter && fits; i++)
-		fits = add_cost(&account->meter[i]->lines, &sum);
-	if (!fits || !add_cost(&account->leaving, &sum))
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("cost out of range")));
-	return sum;
-}
-
-int64
-account_balance_of(const Site *site, const Account *account)
-{
-	Exact total;
-	int64 with_open;
-	int64 sealed;
-
-	if (!exact_add(account->sealed, account_open_cost(site, account), &total) ||
-		!exact_to_minor(total, site->decimals, &with_open) ||
-		!exact_to_minor(account->sealed, site->decimals, &sealed))
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("cost out of range")));
-	return account->posted_minor - (with_open - sealed);
-}
-
-static void
-add_positions(const RateLineVec *lines, RatePositionVec *positions)
-{
-	int i;
-
-	for (i = 0; i < lines->n; i++)
-	{
-		const RateLine *line = &lines->item[i];
-		RatePosition *position = rate_position(positions, line->tariff_id, line->accum_start);
-
-		position->wh += line->wh;
-		position->by_period[line->period] += line->wh;
-	}
-}
-
-void
-account_positions(const Account *account, RatePositionVec *positions)
-{
-	int i;
-
-	positions->n = 0;
-	for (i = 0; i < account->base.n; i++)
-		*rate_position(positions, account->base.item[i].tariff_id,
-					   account->base.item[i].accum_start) = account->base.item[i];
-	for (i = 0; i < account->n_meter; i++)
-		add_positions(&account->meter[i]->lines, positions);
-	add_positions(&account->leaving, positions);
 }

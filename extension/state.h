@@ -11,6 +11,7 @@
 
 #include "utils/timestamp.h"
 
+#include "amount.h"
 #include "decide.h"
 #include "rate.h"
 #include "site.h"
@@ -20,29 +21,29 @@ struct Account;
 typedef struct Meter
 {
 	int32 meter_id;
-	int32 account_id;			/* 0: no account */
-	int32 leaving_account_id;	/* former account whose last energy is not known yet; 0: none */
+	int32 account_id;		  /* 0: no account */
+	int32 leaving_account_id; /* former account whose last energy is not known yet; 0: none */
 	int64 ratio_e6;
-	int64 register_max_wh;		/* 0: unknown */
+	int64 register_max_wh; /* 0: unknown */
 	bool reverse_add;
-	int64 rated_w;				/* 0: unknown */
-	TimestampTz facts_from;		/* account, ratio, modulus and reverse rule hold from here on */
-	int32 tariff_id;			/* in force over [tariff_from, tariff_until); 0: none */
+	int64 rated_w;			/* 0: unknown */
+	TimestampTz facts_from; /* account, ratio, modulus and reverse rule hold from here on */
+	int32 tariff_id;		/* in force over [tariff_from, tariff_until); 0: none */
 	TimestampTz tariff_from;
 	TimestampTz tariff_until;
-	bool has_register;			/* a reading was accepted: the next three are set */
+	bool has_register; /* a reading was accepted: the next three are set */
 	TimestampTz last_read_at;
-	int64 register_wh;			/* as displayed, before the ratio */
+	int64 register_wh; /* as displayed, before the ratio */
 	int64 reverse_wh;
 	bool has_kw;
 	Datum kw;
-	int relay_closed;			/* -1 unknown, 0 open, 1 closed */
-	TimestampTz relay_changed_at;	/* in this statement; 0: not */
-	RateLineVec lines;			/* not sealed yet */
+	int relay_closed;			  /* -1 unknown, 0 open, 1 closed */
+	TimestampTz relay_changed_at; /* in this statement; 0: not */
+	RateLineVec lines;			  /* not sealed yet */
 	bool dirty;
-	bool facts_dirty;			/* tariff window or leaving_account_id */
-	int n_undecided;			/* readings of this statement that are not judged yet */
-	const Datum *undecided;		/* their times */
+	bool facts_dirty;		/* tariff window or leaving_account_id */
+	int n_undecided;		/* readings of this statement that are not judged yet */
+	const Datum *undecided; /* their times */
 	struct Account *account;
 } Meter;
 
@@ -51,23 +52,24 @@ typedef struct Account
 	int32 account_id;
 	int32 last_seq;
 	uint8 last_hash[32];
-	int64 posted_minor;			/* sum of ledger entries */
-	Exact sealed;				/* exact cost of sealed lines */
-	int32 sealed_to;			/* all local days before this one are sealed */
-	RatePositionVec base;		/* tier positions at the start of sealed_to */
+	int64 posted_minor;	  /* sum of ledger entries */
+	Exact sealed;		  /* exact cost of sealed lines */
+	int32 sealed_to;	  /* all local days before this one are sealed */
+	RatePositionVec base; /* tier positions at the start of sealed_to */
 	int64 tier_extra_wh;
-	RateLineVec leaving;		/* open lines of meters that have left */
-	int32 waits_from;			/* first day a left meter's energy is not known of; 0: none */
+	RateLineVec leaving; /* open lines of meters that have left */
+	int32 waits_from;	 /* first day a left meter's energy is not known of; 0: none */
 	QuietBand quiet;
-	int n_meter_all;			/* meters it has now */
-	int n_meter;				/* of these, loaded */
+	int n_meter_all; /* meters it has now */
+	int n_meter;	 /* of these, loaded */
 	Meter **meter;
-	RatePieceVec pieces;		/* energy of this statement, not walked yet */
-	int32 rerate_from;			/* day from which it must be rated again; PG_INT32_MAX: none */
+	RatePieceVec pieces; /* energy of this statement, not walked yet */
+	int32 rerate_from;	 /* day from which it must be rated again; PG_INT32_MAX: none */
 	bool dirty;
 } Account;
 
-/* Lock accounts in ascending order and load them with their meters. account_id need not be sorted. */
+/* Lock accounts in ascending order and load them with their meters. account_id need not be sorted.
+ */
 extern Account *account_lock_all(const Site *site, const int32 *account_id, int n, int *n_account);
 /*
  * Lock and load the accounts these meters belong to, with all their meters; meters
@@ -92,6 +94,9 @@ extern int64 account_balance_of(const Site *site, const Account *account);
 /* Positions now: base plus open lines. */
 extern void account_positions(const Account *account, RatePositionVec *positions);
 
+/* Set the positions of `from` in `to`, leaving others. */
+extern void positions_copy(const RatePositionVec *from, RatePositionVec *to);
+
 /* The order rate_bill takes lines in: day, version, meter. */
 extern void lines_sort(RateLineVec *lines);
 
@@ -100,12 +105,5 @@ extern Datum lines_encode(const RateLineVec *lines);
 extern void lines_decode(const Site *site, Datum bytes, RateLineVec *lines);
 extern Datum positions_encode(const RatePositionVec *positions);
 extern void positions_decode(Datum bytes, RatePositionVec *positions);
-
-/* Exact amounts as SQL numeric and back. */
-extern Datum exact_numeric(Exact amount);
-extern Exact numeric_exact(Datum numeric);
-extern Datum minor_numeric(int64 minor, int decimals);
-/* An amount a caller gave: raises PP021 for NaN, infinity, too many decimals, overflow. */
-extern int64 amount_minor(const Site *site, Datum numeric, const char *what);
 
 #endif

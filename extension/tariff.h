@@ -19,16 +19,16 @@
 #define TARIFF_MAX_SURCHARGES 16
 #define TARIFF_MAX_STANDING 16
 #define TARIFF_MAX_ROWS 512
-#define TARIFF_MAX_SLOTS 256	/* per schedule row */
-#define TARIFF_NAME_MAX 64		/* bytes, with NUL */
-#define TARIFF_WORKDAY 0		/* day type index that always exists */
+#define TARIFF_MAX_SLOTS 256 /* per schedule row */
+#define TARIFF_NAME_MAX 64	 /* bytes, with NUL */
+#define TARIFF_WORKDAY 0	 /* day type index that always exists */
 
 typedef enum TariffAccumulate
 {
 	ACCUMULATE_MONTH,
 	ACCUMULATE_QUARTER,
 	ACCUMULATE_YEAR,
-	ACCUMULATE_DAY_ALLOWANCE	/* bounds are kWh a day, times the days of the accumulation month */
+	ACCUMULATE_DAY_ALLOWANCE /* bounds are kWh a day, times the days of the accumulation month */
 } TariffAccumulate;
 
 typedef enum TariffAllocation
@@ -46,7 +46,7 @@ typedef struct TariffSlot
 
 typedef struct TariffRow
 {
-	int n;				/* slots, the first at minute 0; equal neighbours merged */
+	int n; /* slots, the first at minute 0; equal neighbours merged */
 	TariffSlot *slot;
 } TariffRow;
 
@@ -54,8 +54,8 @@ typedef struct TariffStanding
 {
 	char name[TARIFF_NAME_MAX];
 	int64_t amount_micro;
-	bool per_month;		/* else per day */
-	bool while_off;		/* accrues while the supply is cut */
+	bool per_month; /* else per day */
+	bool while_off; /* accrues while the supply is cut */
 } TariffStanding;
 
 /* Charged on a base: the energy, all standing charges, other surcharges (earlier ones only). */
@@ -67,7 +67,7 @@ typedef struct TariffSurcharge
 	int64_t percent_e4;
 	bool on_energy;
 	bool on_standing;
-	uint32_t on_surcharge;	/* bit set of surcharge indexes */
+	uint32_t on_surcharge; /* bit set of surcharge indexes */
 } TariffSurcharge;
 
 /* Special days of the tariff's calendar, ascending by day. */
@@ -84,25 +84,25 @@ typedef struct Tariff
 
 	int n_season;
 	char season_name[TARIFF_MAX_SEASONS][TARIFF_NAME_MAX];
-	int8_t season_of[12][31];	/* by month - 1, day - 1 */
+	int8_t season_of[12][31]; /* by month - 1, day - 1 */
 
-	int n_day_type;				/* [0] is "workday" */
+	int n_day_type; /* [0] is "workday" */
 	char day_type_name[TARIFF_MAX_DAY_TYPES][TARIFF_NAME_MAX];
-	uint8_t weekday_type[8];	/* by ISO weekday 1..7: the day type when no calendar says otherwise */
-	char calendar[TARIFF_NAME_MAX];	/* empty: none */
+	uint8_t weekday_type[8]; /* by ISO weekday 1..7: the day type when no calendar says otherwise */
+	char calendar[TARIFF_NAME_MAX]; /* empty: none */
 	int n_day;
-	TariffDay *day;				/* set by tariff_set_calendar */
+	TariffDay *day; /* set by tariff_set_calendar */
 
 	int n_row;
 	TariffRow *row;
 	int16_t row_of[TARIFF_MAX_SEASONS][TARIFF_MAX_DAY_TYPES];
-	int16_t row_other[TARIFF_MAX_SEASONS];	/* for a calendar's day type the tariff does not name */
+	int16_t row_other[TARIFF_MAX_SEASONS]; /* for a calendar's day type the tariff does not name */
 
 	TariffAccumulate accumulate;
-	int anchor_month;			/* 1..12 */
-	int anchor_day;				/* 1..31; a shorter month starts on its last day */
+	int anchor_month; /* 1..12 */
+	int anchor_day;	  /* 1..31; a shorter month starts on its last day */
 	int n_tier;
-	int64_t upto_wh[TARIFF_MAX_SEASONS][TARIFF_MAX_TIERS - 1];	/* ascending, n_tier - 1 used */
+	int64_t upto_wh[TARIFF_MAX_SEASONS][TARIFF_MAX_TIERS - 1]; /* ascending, n_tier - 1 used */
 	TariffAllocation allocation;
 
 	int64_t price_micro[TARIFF_MAX_PERIODS][TARIFF_MAX_TIERS];

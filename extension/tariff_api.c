@@ -28,11 +28,11 @@ check_definition(Jsonb *definition)
 	Tariff *tariff;
 
 	if (VARSIZE(definition) > DEFINITION_MAX_BYTES)
-		ereport(ERROR, (errcode(ERRCODE_PP_BAD_TARIFF),
-						errmsg("the tariff definition is larger than %d kB",
-							   DEFINITION_MAX_BYTES / 1024),
-						errhint("A tariff has at most %d schedule rows of %d slots.",
-								TARIFF_MAX_ROWS, TARIFF_MAX_SLOTS)));
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_BAD_TARIFF),
+				 errmsg("the tariff definition is larger than %d kB", DEFINITION_MAX_BYTES / 1024),
+				 errhint("A tariff has at most %d schedule rows of %d slots.", TARIFF_MAX_ROWS,
+						 TARIFF_MAX_SLOTS)));
 	tariff = tariff_load(jsonb_doc(definition), &fault);
 	if (tariff == NULL)
 		ereport(ERROR, (errcode(ERRCODE_PP_BAD_TARIFF),
@@ -65,16 +65,11 @@ store_price(int32 site_id, int32 tariff_id, int32 version, const PriceRow *row)
 		  NUMERICOID }
 	};
 	Exact value;
-	Datum args[] = { Int32GetDatum(site_id),
-					 Int32GetDatum(tariff_id),
-					 Int32GetDatum(version),
-					 CStringGetTextDatum(row->component),
-					 Int32GetDatum(row->item),
-					 Int32GetDatum(row->period),
-					 Int32GetDatum(row->tier),
-					 CStringGetTextDatum(row->item_name),
-					 db_text_datum(row->period_name),
-					 (Datum) 0 };
+	Datum args[] = { Int32GetDatum(site_id),		  Int32GetDatum(tariff_id),
+					 Int32GetDatum(version),		  CStringGetTextDatum(row->component),
+					 Int32GetDatum(row->item),		  Int32GetDatum(row->period),
+					 Int32GetDatum(row->tier),		  CStringGetTextDatum(row->item_name),
+					 db_text_datum(row->period_name), (Datum) 0 };
 	char nulls[] = "          ";
 
 	if (row->is_percent ? !exact_from_minor(row->value, PERCENT_DECIMALS, &value)
@@ -106,11 +101,11 @@ store_prices(int32 site_id, int32 tariff_id, int32 version, const Tariff *tariff
 	{
 		const TariffSurcharge *surcharge = &tariff->surcharge[i];
 
-		store_price(site_id, tariff_id, version,
-					&(PriceRow){ "surcharge", i, -1, -1, surcharge->name, NULL,
-								 surcharge->is_percent ? surcharge->percent_e4
-													   : surcharge->per_kwh_micro,
-								 surcharge->is_percent });
+		store_price(
+			site_id, tariff_id, version,
+			&(PriceRow){ "surcharge", i, -1, -1, surcharge->name, NULL,
+						 surcharge->is_percent ? surcharge->percent_e4 : surcharge->per_kwh_micro,
+						 surcharge->is_percent });
 	}
 }
 
@@ -187,12 +182,12 @@ prepay_define_tariff(PG_FUNCTION_ARGS)
 	else
 		valid_from = version == 0 ? DT_NOBEGIN : site->now;
 	if (version > 0 && valid_from < site->now && !(retroactive && strcmp(retroactive, "true") == 0))
-		ereport(ERROR, (errcode(ERRCODE_PP_RATED),
-						errmsg("tariff \"%s\" cannot change in the past", code),
-						errdetail("It would hold from %s; now is %s.",
-								  timestamptz_to_str(valid_from), pstrdup(timestamptz_to_str(site->now))),
-						errhint("To price past energy again, give options "
-								"'{\"retroactive\": true}'.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_RATED), errmsg("tariff \"%s\" cannot change in the past", code),
+				 errdetail("It would hold from %s; now is %s.", timestamptz_to_str(valid_from),
+						   pstrdup(timestamptz_to_str(site->now))),
+				 errhint("To price past energy again, give options "
+						 "'{\"retroactive\": true}'.")));
 	{
 		Datum args[] = { Int32GetDatum(site_id),
 						 Int32GetDatum(tariff_id),
@@ -240,12 +235,13 @@ prepay_assign_tariff(PG_FUNCTION_ARGS)
 
 		tariff_id = tariff_find(site, slash ? slash + 1 : tariff);
 		if (tariff_id == 0)
-			ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
-							errmsg("there is no tariff \"%s\"", tariff),
-							errhint("Define it with prepay.define_tariff().")));
+			ereport(ERROR,
+					(errcode(ERRCODE_PP_CODE_UNKNOWN), errmsg("there is no tariff \"%s\"", tariff),
+					 errhint("Define it with prepay.define_tariff().")));
 	}
-	valid_from = PG_ARGISNULL(2) ? tariff_first_assignment(site, code_kind_name(target.kind), target.id)
-								 : PG_GETARG_TIMESTAMPTZ(2);
+	valid_from = PG_ARGISNULL(2)
+					 ? tariff_first_assignment(site, code_kind_name(target.kind), target.id)
+					 : PG_GETARG_TIMESTAMPTZ(2);
 	tariff_assign(site, code_kind_name(target.kind), target.id, tariff_id, valid_from);
 	site_touch(target.site_id);
 	rerate_queue_target(site, code_kind_name(target.kind), target.id, valid_from);

@@ -31,7 +31,7 @@ typedef struct CacheKey
 typedef struct CacheEntry
 {
 	CacheKey key;
-	Oid storage;			/* relation the rows came from: another install is another truth */
+	Oid storage; /* relation the rows came from: another install is another truth */
 	int64 revision;
 	uint64 aborts;
 	LocalTransactionId calendar_lxid;
@@ -61,7 +61,8 @@ create_cache(void)
 {
 	HASHCTL control = { 0 };
 
-	cache_memory = AllocSetContextCreate(TopMemoryContext, "prepay tariffs", ALLOCSET_DEFAULT_SIZES);
+	cache_memory =
+		AllocSetContextCreate(TopMemoryContext, "prepay tariffs", ALLOCSET_DEFAULT_SIZES);
 	control.keysize = sizeof(CacheKey);
 	control.entrysize = sizeof(CacheEntry);
 	control.hcxt = cache_memory;

@@ -14,9 +14,9 @@
 typedef struct TariffVersion
 {
 	int32 version;
-	TransactionId xmin;			/* row the compiled tariff was made from */
+	TransactionId xmin; /* row the compiled tariff was made from */
 	TimestampTz valid_from;
-	TimestampTz valid_to;		/* next effective version, or infinity; = valid_from: superseded */
+	TimestampTz valid_to; /* next effective version, or infinity; = valid_from: superseded */
 	Tariff *tariff;
 } TariffVersion;
 
@@ -25,7 +25,7 @@ typedef struct TariffCode
 	int32 tariff_id;
 	char *code;
 	int n;
-	TariffVersion *version;		/* ascending by valid_from, version */
+	TariffVersion *version; /* ascending by valid_from, version */
 } TariffCode;
 
 /* Compiled versions, cached in the backend; valid until the site's next statement. */
@@ -35,10 +35,10 @@ extern const Tariff *tariff_of_version(const Site *site, int32 tariff_id, int32 
 /* Assignments that may concern a meter, best first. */
 typedef struct TariffRule
 {
-	int32 rank;					/* meter 0, account 1, nearest place 2, ..., site last */
+	int32 rank; /* meter 0, account 1, nearest place 2, ..., site last */
 	TimestampTz valid_from;
 	int32 assignment;
-	int32 tariff_id;			/* 0: assignment ended */
+	int32 tariff_id; /* 0: assignment ended */
 } TariffRule;
 
 typedef struct TariffRules
@@ -59,7 +59,8 @@ extern int tariff_spans(const Site *site, const TariffRules *rules, TimestampTz 
 extern int tariff_code_spans(const TariffCode *code, TimestampTz from, TimestampTz to,
 							 RateSpan *spans, int room);
 
-/* Set the tariff of a target from a time on; tariff_id 0 ends the assignment. Site lock held exclusively. */
+/* Set the tariff of a target from a time on; tariff_id 0 ends the assignment. Site lock held
+ * exclusively. */
 extern void tariff_assign(const Site *site, const char *kind, int32 target_id, int32 tariff_id,
 						  TimestampTz valid_from);
 /* When an assignment made without a time begins: always for the first of a target, else now. */

@@ -127,8 +127,8 @@ create_partition(int year, int month)
 	char *name = psprintf("reading_%04d_%02d", year, month);
 	Oid schema = get_namespace_oid("prepay", false);
 	TimestampTz from = cal_day(year, month, 1) * CAL_DAY_US;
-	TimestampTz to = (month == 12 ? cal_day(year + 1, 1, 1) : cal_day(year, month + 1, 1)) *
-					 CAL_DAY_US;
+	TimestampTz to =
+		(month == 12 ? cal_day(year + 1, 1, 1) : cal_day(year, month + 1, 1)) * CAL_DAY_US;
 
 	if (OidIsValid(get_relname_relid(name, schema)) || default_has_rows(from, to))
 		return;
@@ -178,12 +178,11 @@ prepay_tick(PG_FUNCTION_ARGS)
 	int i;
 
 	if (max < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("max_rows must be at least 1"),
-				 errhint("The default is 1000.")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("max_rows must be at least 1"), errhint("The default is 1000.")));
 	db_enter(&session);
 	auth_require(session.caller, MAY_TICK, 0, "run tick()");
-	n = auth_sites(BOOTSTRAP_SUPERUSERID, &site_id);	/* due is due, whoever calls */
+	n = auth_sites(BOOTSTRAP_SUPERUSERID, &site_id); /* due is due, whoever calls */
 	for (i = 0; i < n && done < max; i++)
 		if (lock_tick(site_id[i], TICK_WORK))
 			done += tick_site(site_get(site_id[i]), max - done);

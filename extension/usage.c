@@ -22,7 +22,9 @@ typedef struct UsageRow
 static const char *
 component_name(BillComponent component)
 {
-	return component == BILL_ENERGY ? "energy" : component == BILL_STANDING ? "standing" : "surcharge";
+	return component == BILL_ENERGY		? "energy"
+		   : component == BILL_STANDING ? "standing"
+										: "surcharge";
 }
 
 void
@@ -59,7 +61,7 @@ usage_flush(const Site *site, UsageBatch *batch)
 		  INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT8ARRAYOID,
 		  INT8ARRAYOID, NUMERICARRAYOID }
 	};
-	static const Oid type[13] = { INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID,	 TEXTOID,
+	static const Oid type[13] = { INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID,	  TEXTOID,
 								  INT4OID, INT4OID, INT4OID, INT8OID, INT8OID, NUMERICOID };
 	Datum *column[13];
 	Datum args[15];
@@ -213,7 +215,7 @@ prepay_open_usage(PG_FUNCTION_ARGS)
 	lines_decode(site, PG_GETARG_DATUM(3), &lines);
 	lines_sort(&lines);
 	if (rate_bill(lines.item, lines.n, PG_GETARG_INT64(1), &base, &bill) != RATE_OK)
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("cost out of range")));
+		out_of_range("cost");
 	for (i = 0; i < bill.n; i++)
 		put_usage_row(result, &bill.item[i]);
 	db_leave(&session);

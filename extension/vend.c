@@ -17,7 +17,7 @@
 
 PG_FUNCTION_INFO_V1(prepay_sell);
 
-static const char *const tenders[] = { "cash",	 "card",	 "transfer", "cheque",
+static const char *const tenders[] = { "cash",	 "card",   "transfer", "cheque",
 									   "alipay", "wechat", "unionpay", "other" };
 
 char *
@@ -128,9 +128,10 @@ keep_result(VendCall *call, int32 seq, int64 balance)
 	SET_VARSIZE(fingerprint, VARHDRSZ + LEDGER_HASH_BYTES);
 	memcpy(VARDATA(fingerprint), call->fingerprint, LEDGER_HASH_BYTES);
 	if (db_run(&query, args) == 0)
-		ereport(ERROR, (errcode(ERRCODE_PP_KEY_CONFLICT),
-						errmsg("key \"%s\" was used for another account at the same time", call->key),
-						errhint("Use a new key for a new operation.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_KEY_CONFLICT),
+				 errmsg("key \"%s\" was used for another account at the same time", call->key),
+				 errhint("Use a new key for a new operation.")));
 }
 
 int32
@@ -194,9 +195,9 @@ check_tender(const char *tender)
 			return;
 		appendStringInfo(&list, "%s%s", i ? ", " : "", tenders[i]);
 	}
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("there is no tender \"%s\"", tender),
-					errhint("Tenders are: %s.", list.data)));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("there is no tender \"%s\"", tender),
+			 errhint("Tenders are: %s.", list.data)));
 }
 
 void
@@ -210,9 +211,9 @@ vend_require_open(const Site *site, const CodeTarget *target)
 
 	db_run(&query, args);
 	if (strcmp(db_text(0, 1), "open") != 0)
-		ereport(ERROR, (errcode(ERRCODE_PP_CLOSED),
-						errmsg("account \"%s\" is closed", target->code),
-						errhint("A closed account takes no money; open a new one.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_CLOSED), errmsg("account \"%s\" is closed", target->code),
+				 errhint("A closed account takes no money; open a new one.")));
 }
 
 /* The rules a sale is refused by, before anything moves. */
@@ -236,10 +237,10 @@ check_sale(const VendCall *call, int64 amount)
 	{
 		minor_format(balance + amount, call->site->decimals, text[0]);
 		minor_format(cap, call->site->decimals, text[1]);
-		ereport(ERROR, (errcode(ERRCODE_PP_OVER_CAP),
-						errmsg("the balance would be %s, above the hoarding cap of %s", text[0],
-							   text[1]),
-						errhint("Sell less (setting hoarding_cap).")));
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_OVER_CAP),
+				 errmsg("the balance would be %s, above the hoarding cap of %s", text[0], text[1]),
+				 errhint("Sell less (setting hoarding_cap).")));
 	}
 }
 

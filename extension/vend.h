@@ -16,7 +16,7 @@
 
 typedef struct VendCall
 {
-	const char *operation;	/* "sell", ...: part of the fingerprint */
+	const char *operation; /* "sell", ...: part of the fingerprint */
 	const Site *site;
 	CodeTarget target;
 	const char *account_code;
@@ -24,7 +24,7 @@ typedef struct VendCall
 	uint8 fingerprint[LEDGER_HASH_BYTES];
 	Account *account;
 	RatingRun run;
-	bool repeated;			/* the key was used before with the same arguments */
+	bool repeated; /* the key was used before with the same arguments */
 } VendCall;
 
 extern char *vend_key(FunctionCallInfo fcinfo, int arg);

@@ -30,12 +30,12 @@ typedef struct Verify
 	ReturnSetInfo *result;
 	const Site *site;
 	const char *account_code;
-	TimestampTz since;		/* accounts without a later entry are passed over */
+	TimestampTz since; /* accounts without a later entry are passed over */
 	int64 gap_us;
 } Verify;
 
-static void
-fault(Verify *verify, const char *invariant, const char *format, ...) pg_attribute_printf(3, 4);
+static void fault(Verify *verify, const char *invariant, const char *format, ...)
+	pg_attribute_printf(3, 4);
 
 static void
 fault(Verify *verify, const char *invariant, const char *format, ...)
@@ -63,7 +63,7 @@ typedef struct ChainState
 	int32 seq;
 	int64 balance;
 	uint8 hash[LEDGER_HASH_BYTES];
-	int64 usage_minor;		/* entries that book usage */
+	int64 usage_minor; /* entries that book usage */
 } ChainState;
 
 static void
@@ -135,7 +135,8 @@ check_chain(Verify *verify, int32 account_id, ChainState *chain)
 	static DbQuery query = {
 		"SELECT seq, kind, amount, balance_after, booked_at, recorded_at, day, key, ref_seq,"
 		" operator, tender, till, receipt_no, note, hash FROM prepay.ledger_entry"
-		" WHERE site_id = $1 AND account_id = $2 AND seq > $3 ORDER BY seq LIMIT " CppAsString2(ENTRY_BATCH),
+		" WHERE site_id = $1 AND account_id = $2 AND seq > $3 ORDER BY seq LIMIT " CppAsString2(
+			ENTRY_BATCH),
 		3,
 		{ INT4OID, INT4OID, INT4OID }
 	};
@@ -253,15 +254,18 @@ check_open_lines(Verify *verify, const Account *account, const RerateResult *res
 			(void) rate_add_line(&wanted, &result->lines.item[i]);
 	for (i = 0; i < wanted.n; i++)
 		if (line_wh(&open, &wanted.item[i]) != wanted.item[i].wh)
-			fault(verify, "open_usage",
-				  "meter %d, day %s: the readings give " INT64_FORMAT " Wh, open are " INT64_FORMAT
-				  " Wh (period %d, tier %d)",
-				  wanted.item[i].meter_id, DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(wanted.item[i].day))),
-				  wanted.item[i].wh, line_wh(&open, &wanted.item[i]), wanted.item[i].period,
-				  wanted.item[i].tier + 1);
+			fault(
+				verify, "open_usage",
+				"meter %d, day %s: the readings give " INT64_FORMAT " Wh, open are " INT64_FORMAT
+				" Wh (period %d, tier %d)",
+				wanted.item[i].meter_id,
+				DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(wanted.item[i].day))),
+				wanted.item[i].wh, line_wh(&open, &wanted.item[i]), wanted.item[i].period,
+				wanted.item[i].tier + 1);
 	for (i = 0; i < open.n; i++)
 		if (line_wh(&wanted, &open.item[i]) == 0 && open.item[i].wh != 0)
-			fault(verify, "open_usage", "meter %d has " INT64_FORMAT " Wh open that no reading gives",
+			fault(verify, "open_usage",
+				  "meter %d has " INT64_FORMAT " Wh open that no reading gives",
 				  open.item[i].meter_id, open.item[i].wh);
 }
 
@@ -357,12 +361,14 @@ verify_account(Verify *verify, int32 account_id, const char *code)
 static void
 verify_site(Verify *verify, int32 account_id)
 {
-	static DbQuery accounts = { "SELECT account_id, code FROM prepay.account a WHERE site_id = $1"
-								" AND ($2 = 0 OR account_id = $2) AND EXISTS (SELECT FROM prepay.ledger_entry e"
-								"  WHERE e.site_id = $1 AND e.account_id = a.account_id"
-								"  AND e.booked_at >= $3) ORDER BY account_id",
-								3,
-								{ INT4OID, INT4OID, TIMESTAMPTZOID } };
+	static DbQuery accounts = {
+		"SELECT account_id, code FROM prepay.account a WHERE site_id = $1"
+		" AND ($2 = 0 OR account_id = $2) AND EXISTS (SELECT FROM prepay.ledger_entry e"
+		"  WHERE e.site_id = $1 AND e.account_id = a.account_id"
+		"  AND e.booked_at >= $3) ORDER BY account_id",
+		3,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID }
+	};
 	Datum args[] = { Int32GetDatum(verify->site->site_id), Int32GetDatum(account_id),
 					 TimestampTzGetDatum(verify->since) };
 	int n = db_run(&accounts, args);

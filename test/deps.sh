@@ -95,9 +95,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 echo "installing$needed (a minute or two)"
 quietly apt-get update
-case " $needed " in
-	# shellcheck disable=SC2086
-	*' postgresql-15 '*) install_server $needed ;;
-	# shellcheck disable=SC2086
-	*) install_packages $needed ;;
-esac
+install=install_packages
+case " $needed " in *' postgresql-15 '*) install=install_server ;; esac
+# shellcheck disable=SC2086
+$install $needed

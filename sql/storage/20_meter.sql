@@ -171,6 +171,7 @@ CREATE TABLE prepay.reading_mark (
 CREATE INDEX reading_mark_review ON prepay.reading_mark (site_id, review_id);
 
 -- One row a meter, rewritten by each reading: where its register stands and what is not sealed yet.
+-- No constraint but the key: each would be looked at for every reading; the library alone writes here.
 CREATE TABLE prepay.meter_state (
 	site_id int NOT NULL,
 	meter_id int NOT NULL,
@@ -191,10 +192,9 @@ CREATE TABLE prepay.meter_state (
 	kw numeric(12,3),
 	relay_closed boolean,
 	open_lines bytea NOT NULL DEFAULT '',
-	contact text NOT NULL DEFAULT 'never' CHECK (contact IN ('never', 'ok', 'lost')),
+	contact text NOT NULL DEFAULT 'never',
 	contact_since timestamptz,
-	PRIMARY KEY (site_id, meter_id),
-	FOREIGN KEY (site_id, meter_id) REFERENCES prepay.meter
+	PRIMARY KEY (site_id, meter_id)
 ) WITH (fillfactor = 60);
 CREATE INDEX meter_state_account ON prepay.meter_state (site_id, account_id);
 CREATE INDEX meter_state_leaving ON prepay.meter_state (site_id, leaving_account_id)

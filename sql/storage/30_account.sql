@@ -109,8 +109,7 @@ CREATE TABLE prepay.account_state (
 	quiet_below bigint,
 	alarm_level smallint NOT NULL DEFAULT 0,
 	meters int NOT NULL DEFAULT 0,
-	PRIMARY KEY (site_id, account_id),
-	FOREIGN KEY (site_id, account_id) REFERENCES prepay.account
+	PRIMARY KEY (site_id, account_id)
 ) WITH (fillfactor = 80);
 CREATE INDEX account_state_sealed ON prepay.account_state (site_id, sealed_to);
 CREATE INDEX account_state_undecided ON prepay.account_state (site_id, account_id)

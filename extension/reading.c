@@ -1,0 +1,112 @@
+#include "reading.h"
+
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "utils/datum.h"
+#include "utils/numeric.h"
+#include "utils/rel.h"
+#include "utils/tuplestore.h"
+
+#include "db.h"
+
+typedef struct ReadingColumns
+{
+	int site_id;
+	int meter_id;
+	int read_at;
+	int kwh;
+	int reverse_kwh;
+	int kw;
+	int relay_closed;
+} ReadingColumns;
+
+static void
+find_columns(TupleDesc desc, ReadingColumns *columns)
+{
+	columns->site_id = SPI_fnumber(desc, "site_id");
+	columns->meter_id = SPI_fnumber(desc, "meter_id");
+	columns->read_at = SPI_fnumber(desc, "read_at");
+	columns->kwh = SPI_fnumber(desc, "kwh");
+	columns->reverse_kwh = SPI_fnumber(desc, "reverse_kwh");
+	columns->kw = SPI_fnumber(desc, "kw");
+	columns->relay_closed = SPI_fnumber(desc, "relay_closed");
+}
+
+static int64
+register_value(Datum kwh)
+{
+	int64 wh;
+
+	if (!numeric_to_milli(kwh, &wh))
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_BAD_READING), errmsg("a register value must be a number"),
+				 errhint("Leave the reading out when the meter gave none.")));
+	return wh;
+}
+
+static void
+read_slot(TupleTableSlot *slot, const ReadingColumns *columns, Reading *reading)
+{
+	bool isnull;
+	Datum value;
+
+	reading->site_id = DatumGetInt32(slot_getattr(slot, columns->site_id, &isnull));
+	reading->meter_id = DatumGetInt32(slot_getattr(slot, columns->meter_id, &isnull));
+	reading->read_at = DatumGetTimestampTz(slot_getattr(slot, columns->read_at, &isnull));
+	if (TIMESTAMP_NOT_FINITE(reading->read_at))
+		ereport(ERROR, (errcode(ERRCODE_PP_BAD_READING), errmsg("a reading needs a finite time"),
+						errhint("Give the time at which the register was read.")));
+	reading->wh = register_value(slot_getattr(slot, columns->kwh, &isnull));
+	value = slot_getattr(slot, columns->reverse_kwh, &isnull);
+	reading->reverse_wh = isnull ? -1 : register_value(value);
+	if (!isnull && reading->reverse_wh == -1)
+		reading->reverse_wh = -2; /* -0.001 kWh was displayed: negative, not absent */
+	value = slot_getattr(slot, columns->kw, &isnull);
+	reading->has_kw = !isnull;
+	if (!isnull)
+	{
+		reading->kw = datumCopy(value, false, -1);
+		if (numeric_is_nan(DatumGetNumeric(reading->kw)))
+			ereport(ERROR, (errcode(ERRCODE_PP_BAD_READING), errmsg("power must be a number"),
+							errhint("Leave kw NULL when the meter gave none.")));
+	}
+	value = slot_getattr(slot, columns->relay_closed, &isnull);
+	reading->relay_closed = isnull ? -1 : DatumGetBool(value);
+}
+
+static int
+compare_readings(const void *a, const void *b)
+{
+	const Reading *left = a;
+	const Reading *right = b;
+
+	if (left->site_id != right->site_id)
+		return left->site_id < right->site_id ? -1 : 1;
+	if (left->meter_id != right->meter_id)
+		return left->meter_id < right->meter_id ? -1 : 1;
+	return left->read_at < right->read_at ? -1 : left->read_at > right->read_at;
+}
+
+void
+reading_collect(TriggerData *trigger, ReadingVec *readings)
+{
+	ReadingColumns columns;
+	TupleTableSlot *slot =
+		MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation), &TTSOpsMinimalTuple);
+
+	find_columns(RelationGetDescr(trigger->tg_relation), &columns);
+	/* The tuplestore is shared by all triggers of the statement: begin at its begin. */
+	tuplestore_rescan(trigger->tg_newtable);
+	while (tuplestore_gettupleslot(trigger->tg_newtable, true, false, slot))
+	{
+		if (readings->n == readings->room)
+		{
+			readings->room = Max(64, readings->room * 2);
+			readings->item = core_realloc(readings->item, sizeof(Reading) * readings->room);
+		}
+		read_slot(slot, &columns, &readings->item[readings->n++]);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	if (readings->n > 1)
+		qsort(readings->item, readings->n, sizeof(Reading), compare_readings);
+}
