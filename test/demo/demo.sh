@@ -48,9 +48,10 @@ on_exit()
 
 	if [ "$status" != 0 ]
 	then
-		printf 'demo: failed at "%s"\n' "$step" >&2
+		printf 'demo: %s at "%s"\n' "$([ "$status" = 130 ] && echo interrupted || echo failed)" "$step" >&2
 		[ ! -d "$demo/log" ] ||
 			printf 'demo: logs are in %s; "make demo-stop" removes everything\n' "$demo/log" >&2
+		[ "$status" = 130 ] || status=1
 	fi
 	exit "$status"
 }

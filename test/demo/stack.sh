@@ -106,6 +106,7 @@ launch() # name program argument...
 	# A session of its own: it outlives this script and its terminal.
 	setsid "${as_server[@]}" "$@" >>"$demo/log/$name.log" 2>&1 </dev/null &
 	echo $! >"$demo/$name.pid"
+	disown
 }
 
 process_of() # name: its process id, if it runs
