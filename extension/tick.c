@@ -132,12 +132,16 @@ create_partition(int year, int month)
 
 	if (OidIsValid(get_relname_relid(name, schema)) || default_has_rows(from, to))
 		return;
-	/* Adding a partition locks the default one: when it is busy the next tick will do. */
+	/*
+	 * Attaching locks the default partition alone, unlike CREATE TABLE … PARTITION OF,
+	 * which would make every reader and writer wait. When it is busy the next tick will do.
+	 */
 	if (!ConditionalLockRelationOid(get_relname_relid("reading_default", schema),
 									AccessExclusiveLock))
 		return;
-	db_execute(psprintf("CREATE TABLE prepay.%s PARTITION OF prepay.reading"
-						" FOR VALUES FROM ('%04d-%02d-01 00:00+00') TO ('%04d-%02d-01 00:00+00')",
+	db_execute(psprintf("CREATE TABLE prepay.%s (LIKE prepay.reading)", quote_identifier(name)));
+	db_execute(psprintf("ALTER TABLE prepay.reading ATTACH PARTITION prepay.%s FOR VALUES"
+						" FROM ('%04d-%02d-01 00:00+00') TO ('%04d-%02d-01 00:00+00')",
 						quote_identifier(name), year, month, month == 12 ? year + 1 : year,
 						month == 12 ? 1 : month + 1));
 	db_execute(psprintf("CREATE TRIGGER %s BEFORE TRUNCATE ON prepay.%s FOR EACH STATEMENT"
