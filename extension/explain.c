@@ -131,7 +131,7 @@ prepay_explain(PG_FUNCTION_ARGS)
 	CodeTarget target;
 	RerateResult result;
 	Account *account;
-	int32 from_day;
+	RerateAsk ask = { .trace = put_step, .context = &explain };
 	int n;
 
 	if (PG_ARGISNULL(0))
@@ -153,10 +153,11 @@ prepay_explain(PG_FUNCTION_ARGS)
 	account = account_read_all(explain.site, &target.id, 1, &n);
 	load_meter_codes(&explain, target.id);
 	/* Positions before a day are known from sealed lines, so the walk starts at a sealed day. */
-	from_day = Min(site_local_day(explain.site, explain.from), account->sealed_to);
-	rerate_compute(explain.site, target.id, account->tier_extra_wh, from_day,
-				   2 * setting_interval_us(explain.site, "poll_interval", 0), put_step, &explain,
-				   &result);
+	ask.account_id = target.id;
+	ask.tier_extra_wh = account->tier_extra_wh;
+	ask.from_day = Min(site_local_day(explain.site, explain.from), account->sealed_to);
+	ask.gap_us = 2 * setting_interval_us(explain.site, "poll_interval", 0);
+	rerate_compute(explain.site, &ask, &result);
 	db_leave(&session);
 	return (Datum) 0;
 }

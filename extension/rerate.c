@@ -236,6 +236,7 @@ typedef struct IntervalWork
 	const Term *term;
 	const MeterHistory *history;
 	const TariffRules *rules;
+	const Tariff *draft; /* holds throughout instead of what is in force; NULL: none */
 	int64 gap_us;
 	RatePieceVec *pieces;
 } IntervalWork;
@@ -271,6 +272,7 @@ interval_pieces(const IntervalWork *work, const Believed *from, const Believed *
 	{
 		const Facts *facts = facts_at(work->history, edge[i]);
 		int64 energy = scaled(at_wh + share[i], facts->ratio_e6) - scaled(at_wh, facts->ratio_e6);
+		RateSpan drafted;
 		RateSpan *span;
 		int64_t lacking;
 		int n;
@@ -283,7 +285,14 @@ interval_pieces(const IntervalWork *work, const Believed *from, const Believed *
 		at_reverse += reverse_share[i];
 		if (edge[i] < work->term->from || edge[i] >= work->term->to)
 			continue;
-		n = tariff_spans(work->site, work->rules, edge[i], edge[i + 1], &span);
+		if (work->draft)
+		{
+			drafted = (RateSpan){ .from = edge[i], .to = edge[i + 1], .tariff = work->draft };
+			span = &drafted;
+			n = 1;
+		}
+		else
+			n = tariff_spans(work->site, work->rules, edge[i], edge[i + 1], &span);
 		result =
 			rate_split(work->site->zone, span, n, work->term->meter_id, edge[i], edge[i + 1],
 					   energy, to->read_at - from->read_at > work->gap_us, work->pieces, &lacking);
@@ -328,12 +337,12 @@ result_meter(RerateResult *result, int32 meter_id)
 }
 
 static void
-term_pieces(const Site *site, int32 account_id, const Term *term, TimestampTz from, int64 gap_us,
+term_pieces(const Site *site, const RerateAsk *ask, const Term *term, TimestampTz from,
 			RatePieceVec *pieces, RerateResult *result)
 {
 	MeterHistory history = { 0 };
-	TariffRules rules = tariff_rules(site, term->meter_id, account_id);
-	IntervalWork work = { site, term, &history, &rules, gap_us, pieces };
+	TariffRules rules = tariff_rules(site, term->meter_id, ask->account_id);
+	IntervalWork work = { site, term, &history, &rules, ask->draft, ask->gap_us, pieces };
 	RerateMeter *meter = result_meter(result, term->meter_id);
 	const Believed *last = NULL;
 	int i;
@@ -412,10 +421,9 @@ seed_positions(const Site *site, int32 account_id, const RatePieceVec *pieces, i
 }
 
 void
-rerate_compute(const Site *site, int32 account_id, int64 tier_extra_wh, int32 from_day,
-			   int64 gap_us, RateTrace trace, void *context, RerateResult *result)
+rerate_compute(const Site *site, const RerateAsk *ask, RerateResult *result)
 {
-	TimestampTz from = cal_day_start(site->zone, from_day);
+	TimestampTz from = cal_day_start(site->zone, ask->from_day);
 	RatePieceVec pieces = { 0 };
 	RatePositionVec positions = { 0 };
 	Term *term;
@@ -423,15 +431,15 @@ rerate_compute(const Site *site, int32 account_id, int64 tier_extra_wh, int32 fr
 	int i;
 
 	memset(result, 0, sizeof(*result));
-	n = load_terms(site, account_id, from, &term);
+	n = load_terms(site, ask->account_id, from, &term);
 	for (i = 0; i < n; i++)
-		term_pieces(site, account_id, &term[i], from, gap_us, &pieces, result);
-	drop_pieces_before(&pieces, from_day);
+		term_pieces(site, ask, &term[i], from, &pieces, result);
+	drop_pieces_before(&pieces, ask->from_day);
 	rate_sort(&pieces);
-	seed_positions(site, account_id, &pieces, from_day, &positions);
+	seed_positions(site, ask->account_id, &pieces, ask->from_day, &positions);
 	positions_copy(&positions, &result->before);
-	if (rate_walk(pieces.item, pieces.n, tier_extra_wh, &positions, &result->lines, trace,
-				  context) != RATE_OK)
+	if (rate_walk(pieces.item, pieces.n, ask->tier_extra_wh, &positions, &result->lines, ask->trace,
+				  ask->context) != RATE_OK)
 		out_of_range("energy");
 	lines_sort(&result->lines);
 }

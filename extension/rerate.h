@@ -44,9 +44,20 @@ typedef struct RerateResult
 	int32 waits_from; /* see Account */
 } RerateResult;
 
-/* What the account's usage should be from a local day on. Changes nothing. trace may be NULL. */
-extern void rerate_compute(const Site *site, int32 account_id, int64 tier_extra_wh, int32 from_day,
-						   int64 gap_us, RateTrace trace, void *context, RerateResult *result);
+/* What to compute; draft, trace and context may be NULL. */
+typedef struct RerateAsk
+{
+	int32 account_id;
+	int64 tier_extra_wh;
+	int32 from_day;		 /* the walk starts at the begin of this local day */
+	int64 gap_us;		 /* see RatingRun */
+	const Tariff *draft; /* a tariff that holds throughout, instead of those in force */
+	RateTrace trace;	 /* told of every step */
+	void *context;
+} RerateAsk;
+
+/* What the account's usage should be from a local day on. Changes nothing. */
+extern void rerate_compute(const Site *site, const RerateAsk *ask, RerateResult *result);
 
 /* Bill lines the days [from_day, to_day) should have. */
 extern void rerate_should_be(const Site *site, const Account *account, int32 from_day, int32 to_day,

@@ -279,6 +279,9 @@ rerate_account(RatingRun *run, Account *account, int32 from_day)
 	};
 	Datum args[] = { Int32GetDatum(run->site->site_id), Int32GetDatum(account->account_id) };
 	TimestampTz first;
+	RerateAsk ask = { .account_id = account->account_id,
+					  .tier_extra_wh = account->tier_extra_wh,
+					  .gap_us = run->gap_us };
 	RerateResult result;
 
 	/* Entries and lines of this statement must be seen by the queries below. */
@@ -288,8 +291,8 @@ rerate_account(RatingRun *run, Account *account, int32 from_day)
 	first = db_time_or(0, 1, run->site->now);
 	from_day = Max(from_day, site_local_day(run->site, first));
 	from_day = Min(from_day, account->sealed_to);
-	rerate_compute(run->site, account->account_id, account->tier_extra_wh, from_day, run->gap_us,
-				   NULL, NULL, &result);
+	ask.from_day = from_day;
+	rerate_compute(run->site, &ask, &result);
 	correct_sealed_days(run, account, from_day, &result);
 	replace_open_days(account, &result);
 	move_registers(account, &result);

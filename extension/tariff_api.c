@@ -14,6 +14,7 @@
 #include "lock.h"
 #include "rerate.h"
 #include "state.h"
+#include "tariff_api.h"
 #include "tariff_store.h"
 
 #define DEFINITION_MAX_BYTES (256 * 1024)
@@ -21,8 +22,8 @@
 PG_FUNCTION_INFO_V1(prepay_define_tariff);
 PG_FUNCTION_INFO_V1(prepay_assign_tariff);
 
-static Tariff *
-check_definition(Jsonb *definition)
+Tariff *
+tariff_check_definition(Jsonb *definition)
 {
 	DocFault fault;
 	Tariff *tariff;
@@ -173,7 +174,7 @@ prepay_define_tariff(PG_FUNCTION_ARGS)
 	db_enter(&session);
 	code_for_new(session.caller, text_to_cstring(PG_GETARG_TEXT_PP(0)), &site_id, &code);
 	auth_require(session.caller, MAY_CONFIGURE, site_id, "define a tariff");
-	tariff = check_definition(PG_GETARG_JSONB_P(1));
+	tariff = tariff_check_definition(PG_GETARG_JSONB_P(1));
 	lock_site_exclusive(site_id);
 	site = site_get(site_id);
 	tariff_id = find_or_create(site, code, &version);

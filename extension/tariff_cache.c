@@ -20,6 +20,7 @@
 
 #include "db.h"
 #include "jsonb_doc.h"
+#include "tariff_api.h"
 #include "tariff_store.h"
 
 typedef struct CacheKey
@@ -152,19 +153,24 @@ read_versions(const Site *site, CacheEntry *entry)
 	entry->calendar_lxid = InvalidLocalTransactionId;
 }
 
-static void
-read_calendar(Tariff *tariff)
+void
+tariff_load_calendar(Tariff *tariff, MemoryContext memory)
 {
 	static DbQuery query = { "SELECT day, day_type FROM prepay.holiday WHERE calendar = $1",
 							 1,
 							 { TEXTOID } };
 	Datum arg = CStringGetTextDatum(tariff->calendar);
-	int n = db_run(&query, &arg);
-	int32 *day = palloc(sizeof(int32) * Max(n, 1));
-	const char **day_type = palloc(sizeof(char *) * Max(n, 1));
 	MemoryContext old;
+	int n;
+	int32 *day;
+	const char **day_type;
 	int i;
 
+	if (tariff->calendar[0] == '\0')
+		return;
+	n = db_run(&query, &arg);
+	day = palloc(sizeof(int32) * Max(n, 1));
+	day_type = palloc(sizeof(char *) * Max(n, 1));
 	for (i = 0; i < n; i++)
 	{
 		bool isnull;
@@ -172,7 +178,7 @@ read_calendar(Tariff *tariff)
 		day[i] = DatumGetDateADT(db_value(i, 1, &isnull));
 		day_type[i] = db_text(i, 2);
 	}
-	old = MemoryContextSwitchTo(cache_memory);
+	old = MemoryContextSwitchTo(memory);
 	tariff_set_calendar(tariff, n, day, day_type);
 	MemoryContextSwitchTo(old);
 }
@@ -214,8 +220,7 @@ tariff_code(const Site *site, int32 tariff_id)
 	if (entry->calendar_lxid != MyProc->lxid)
 	{
 		for (i = 0; i < entry->code.n; i++)
-			if (entry->code.version[i].tariff->calendar[0])
-				read_calendar(entry->code.version[i].tariff);
+			tariff_load_calendar(entry->code.version[i].tariff, cache_memory);
 		entry->calendar_lxid = MyProc->lxid;
 	}
 	return &entry->code;

@@ -303,6 +303,7 @@ check_usage(Verify *verify, const Account *account)
 		{ INT4OID, INT4OID }
 	};
 	Datum args[] = { Int32GetDatum(verify->site->site_id), Int32GetDatum(account->account_id) };
+	RerateAsk ask = { 0 };
 	RerateResult result;
 	BillVec bill = { 0 };
 	int32 from_day;
@@ -314,8 +315,11 @@ check_usage(Verify *verify, const Account *account)
 	db_run(&first, args);
 	from_day = site_local_day(verify->site, db_time_or(0, 1, verify->site->now));
 	from_day = Min(from_day, account->sealed_to);
-	rerate_compute(verify->site, account->account_id, account->tier_extra_wh, from_day,
-				   verify->gap_us, NULL, NULL, &result);
+	ask.account_id = account->account_id;
+	ask.tier_extra_wh = account->tier_extra_wh;
+	ask.from_day = from_day;
+	ask.gap_us = verify->gap_us;
+	rerate_compute(verify->site, &ask, &result);
 	rerate_differences(verify->site, account, from_day, &result, &bill);
 	for (i = 0; i < bill.n; i++)
 	{

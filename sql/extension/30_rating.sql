@@ -53,3 +53,8 @@ CREATE FUNCTION prepay.explain(account text, t0 timestamptz DEFAULT NULL, t1 tim
 		OUT position_kwh numeric, OUT price numeric, OUT amount numeric, OUT estimated boolean, OUT why text) RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'prepay_explain' LANGUAGE C STABLE ROWS 100;
 COMMENT ON FUNCTION prepay.explain(text, timestamptz, timestamptz) IS 'How the energy of an account was priced, step by step: period, tier, position in the tier, price, exact amount.';
+
+CREATE FUNCTION prepay.backtest(site text, definition jsonb, t0 timestamptz, t1 timestamptz,
+		OUT site_code text, OUT account text, OUT kwh numeric, OUT amount numeric, OUT draft_amount numeric, OUT difference numeric) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'prepay_backtest' LANGUAGE C STABLE;
+COMMENT ON FUNCTION prepay.backtest(text, jsonb, timestamptz, timestamptz) IS 'What a draft tariff would have cost every account over past local days, beside what they cost.';

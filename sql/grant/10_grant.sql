@@ -44,7 +44,7 @@ GRANT EXECUTE ON FUNCTION prepay.agent_hello(text, uuid), prepay.agent_plan(text
 	prepay.take_commands(text, int), prepay.report_command(text, bigint, int, text, jsonb),
 	prepay.report_contact(text, text[], int[], text[], timestamptz[])
 	TO prepay_agent;
-GRANT EXECUTE ON FUNCTION prepay.explain(text, timestamptz, timestamptz)
+GRANT EXECUTE ON FUNCTION prepay.explain(text, timestamptz, timestamptz), prepay.backtest(text, jsonb, timestamptz, timestamptz)
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
 GRANT EXECUTE ON FUNCTION prepay.remove_meter(text, text, numeric, timestamptz),
 	prepay.replace_meter(text, text, numeric, numeric, timestamptz) TO prepay_admin, prepay_supervisor, prepay_cashier;

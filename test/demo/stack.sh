@@ -22,13 +22,15 @@ build_step() # what command...
 
 is_installed()
 {
-	local library share
+	local control=$root/extension/pg_prepay.control
+	local library share script
 
 	library=$("$pg_config" --pkglibdir)
 	share=$("$pg_config" --sharedir)/extension
+	script=$(sed -n "s/^default_version = '\(.*\)'/pg_prepay--\1.sql/p" "$control")
 	cmp -s "$root/pg_prepay.so" "$library/pg_prepay.so" &&
-		cmp -s "$root/extension/pg_prepay.control" "$share/pg_prepay.control" &&
-		cmp -s "$root"/sql/pg_prepay--*.sql "$share/$(basename "$root"/sql/pg_prepay--*.sql)"
+		cmp -s "$control" "$share/pg_prepay.control" &&
+		cmp -s "$root/sql/$script" "$share/$script"
 }
 
 build()
@@ -70,6 +72,7 @@ find_server()
 
 make_folder()
 {
+	[[ $demo != *[^A-Za-z0-9/._-]* ]] || fail "the path $demo needs quotes: set PREPAY_DEMO_DIR"
 	# A socket's path has 107 bytes.
 	[ ${#demo} -le 80 ] || fail "the path $demo is too long for a socket: set PREPAY_DEMO_DIR"
 	mkdir -m 755 "$demo" || fail "cannot make $demo: set PREPAY_DEMO_DIR to another folder"
@@ -169,7 +172,7 @@ start_cluster()
 	done >>"$demo/pg/pg_ident.conf"
 	launch postgresql "$server_bin/postgres" -D "$demo/pg/"
 	conninfo="host=$demo/run port=$server_port dbname=town user=postgres"
-	await_ready 'PostgreSQL' "$server_bin/pg_isready" -q -h "$demo/run" -p "$server_port"
+	await_ready 'PostgreSQL' "$server_bin/pg_isready" -q -h "$demo/run" -p "$server_port" -U postgres
 }
 
 await_ready() # what command...: until the command succeeds, at most 30 s
@@ -225,16 +228,22 @@ start_agent()
 	launch prepayd "$demo/bin/prepayd" --config "$demo/prepayd.conf"
 }
 
-ask_simulator() # word...: the answer to one command, without its "ok"
+ask_simulator() # command...: the answers, one a line, without their "ok"
 {
-	local answer=''
+	local command
+	local answer
 
 	exec 3<>"/dev/tcp/127.0.0.1/$control_port"
-	echo "$*" >&3
-	IFS= read -r -t 10 answer <&3 || true
+	for command
+	do
+		answer=''
+		echo "$command" >&3
+		IFS= read -r -t 10 answer <&3 || true
+		[[ $answer == ok* ]] || fail "the simulator answers \"$answer\" to \"$command\""
+		answer=${answer#ok}
+		echo "${answer# }"
+	done
 	exec 3>&-
-	[[ $answer == ok* ]] || fail "the simulator answers \"$answer\" to \"$*\""
-	echo "${answer#ok}"
 }
 
 # ---- stop ----

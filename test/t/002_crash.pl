@@ -113,7 +113,8 @@ foreach my $round (1 .. $ROUNDS)
 	note join ', ', map { "$_ $acknowledged{$_}" } sort keys %jobs;
 	foreach my $client (sort keys %jobs)
 	{
-		cmp_ok($acknowledged{$client}, '>', $before{$client}, "round $round: $client was at work");
+		ok($acknowledged{$client} > $before{$client} || $acknowledged{$client} == @{ $jobs{$client} },
+			"round $round: $client was at work");
 	}
 	$node->start;
 	check_journals($round);

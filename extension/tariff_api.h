@@ -1,0 +1,19 @@
+/*
+ * tariff_api.h: definitions as callers hand them in.
+ */
+#ifndef PREPAY_TARIFF_API_H
+#define PREPAY_TARIFF_API_H
+
+#include "postgres.h"
+
+#include "utils/jsonb.h"
+
+#include "tariff.h"
+
+/* Compile a definition in the current memory; raises PP030 with path and hint. */
+extern Tariff *tariff_check_definition(Jsonb *definition);
+/* Give a compiled tariff, which lives in `memory`, the days of its calendar; needs an open
+ * DbSession. */
+extern void tariff_load_calendar(Tariff *tariff, MemoryContext memory);
+
+#endif
