@@ -333,6 +333,7 @@ result_meter(RerateResult *result, int32 meter_id)
 	result->meter = core_realloc(result->meter, sizeof(RerateMeter) * (result->n_meter + 1));
 	memset(&result->meter[result->n_meter], 0, sizeof(RerateMeter));
 	result->meter[result->n_meter].meter_id = meter_id;
+	result->meter[result->n_meter].reverse_wh = -1;
 	return &result->meter[result->n_meter++];
 }
 

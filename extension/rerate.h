@@ -20,7 +20,7 @@ typedef struct RerateMeter
 	bool has_register;
 	TimestampTz last_read_at;
 	int64 register_wh;
-	int64 reverse_wh;
+	int64 reverse_wh;		/* -1: none read in the time looked at */
 } RerateMeter;
 
 /* A reading that begins or ceases to wait for a tariff. */

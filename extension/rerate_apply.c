@@ -229,7 +229,8 @@ move_registers(Account *account, const RerateResult *result)
 				account->meter[m]->has_register = true;
 				account->meter[m]->last_read_at = result->meter[i].last_read_at;
 				account->meter[m]->register_wh = result->meter[i].register_wh;
-				account->meter[m]->reverse_wh = result->meter[i].reverse_wh;
+				if (result->meter[i].reverse_wh >= 0)
+					account->meter[m]->reverse_wh = result->meter[i].reverse_wh;
 			}
 	account->waits_from = result->waits_from;
 }

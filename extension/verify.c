@@ -367,9 +367,9 @@ verify_site(Verify *verify, int32 account_id)
 {
 	static DbQuery accounts = {
 		"SELECT account_id, code FROM prepay.account a WHERE site_id = $1"
-		" AND ($2 = 0 OR account_id = $2) AND EXISTS (SELECT FROM prepay.ledger_entry e"
+		" AND ($2 = 0 OR account_id = $2) AND ($3 = '-infinity' OR EXISTS (SELECT FROM prepay.ledger_entry e"
 		"  WHERE e.site_id = $1 AND e.account_id = a.account_id"
-		"  AND e.booked_at >= $3) ORDER BY account_id",
+		"  AND e.booked_at >= $3)) ORDER BY account_id",
 		3,
 		{ INT4OID, INT4OID, TIMESTAMPTZOID }
 	};
