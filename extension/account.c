@@ -25,8 +25,8 @@ PG_FUNCTION_INFO_V1(prepay_state_color);
 
 extern Datum prepay_my_site(PG_FUNCTION_ARGS);
 
-static void
-check_phone(const char *phone)
+void
+account_check_phone(const char *phone)
 {
 	if (phone && (strlen(phone) < 3 || strlen(phone) > 20 ||
 				  strspn(phone, "+0123456789 -") != strlen(phone)))
@@ -49,6 +49,17 @@ find_place(const Site *site, const char *code)
 		ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN), errmsg("there is no place \"%s\"", code),
 						errhint("Add it to prepay.place first.")));
 	return db_int32(0, 1);
+}
+
+int32
+account_find_tariff(const Site *site, const char *code)
+{
+	int32 tariff_id = tariff_find(site, code);
+
+	if (tariff_id == 0)
+		ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN), errmsg("there is no tariff \"%s\"", code),
+						errhint("Define it with prepay.define_tariff().")));
+	return tariff_id;
 }
 
 int32
@@ -78,7 +89,7 @@ account_open(const Site *site, Oid caller, const char *code, const char *custome
 	char nulls[] = "      ";
 	int32 account_id;
 
-	check_phone(phone);
+	account_check_phone(phone);
 	if (db_run(&taken, args) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_PP_CODE_TAKEN), errmsg("account code \"%s\" is in use", code),
@@ -91,15 +102,8 @@ account_open(const Site *site, Oid caller, const char *code, const char *custome
 	args[2] = Int32GetDatum(site->today);
 	db_run(&state, args);
 	if (tariff_code)
-	{
-		int32 tariff_id = tariff_find(site, tariff_code);
-
-		if (tariff_id == 0)
-			ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
-							errmsg("there is no tariff \"%s\"", tariff_code),
-							errhint("Define it with prepay.define_tariff().")));
-		tariff_assign(site, "account", account_id, tariff_id, DT_NOBEGIN);
-	}
+		tariff_assign(site, "account", account_id, account_find_tariff(site, tariff_code),
+					  DT_NOBEGIN);
 	return account_id;
 }
 
@@ -452,7 +456,7 @@ prepay_update_account(PG_FUNCTION_ARGS)
 	options_check(changes, known);
 	customer = option_text(changes, "customer");
 	phone = option_text(changes, "phone");
-	check_phone(phone);
+	account_check_phone(phone);
 	db_enter(&session);
 	code_resolve(session.caller, text_arg(fcinfo, 0), KIND_ACCOUNT, &target);
 	auth_require(session.caller, MAY_SELL, target.site_id, "change an account");

@@ -13,6 +13,10 @@
  * held exclusively. */
 extern int32 account_open(const Site *site, Oid caller, const char *code, const char *customer,
 						  const char *phone, const char *place_code, const char *tariff_code);
+/* Raises 22023 for what is no phone number; NULL is fine. */
+extern void account_check_phone(const char *phone);
+/* Id of a tariff by its bare code; raises PP010. */
+extern int32 account_find_tariff(const Site *site, const char *code);
 /*
  * The meter belongs to the account from `effective` on. start_kwh NULL: its register
  * then is not known, an interval that straddles is shared by time. Raises PP040

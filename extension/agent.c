@@ -373,7 +373,9 @@ prepay_config_changed(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
 		!TRIGGER_FIRED_AFTER(trigger->tg_event) ||
-		(trigger->tg_newtable == NULL && trigger->tg_oldtable == NULL))
+		(trigger->tg_newtable == NULL && trigger->tg_oldtable == NULL) ||
+		!(db_is_table(RelationGetRelid(trigger->tg_relation), "meter") ||
+		  db_is_table(RelationGetRelid(trigger->tg_relation), "gateway")))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 						errmsg("config_changed is a statement trigger with a transition table")));
 	has_meter = SPI_fnumber(RelationGetDescr(trigger->tg_relation), "meter_id") > 0;

@@ -65,6 +65,14 @@ db_owner(void)
 	return owner;
 }
 
+bool
+db_is_table(Oid relation, const char *name)
+{
+	Oid schema = get_namespace_oid("prepay", true);
+
+	return OidIsValid(schema) && get_relname_relid(name, schema) == relation;
+}
+
 /*
  * Refuse to work on a storage version this library does not know. The answer is
  * remembered per backend for the very relation it was read from.

@@ -40,6 +40,9 @@ extern void db_leave(DbSession *session);
 /* For install() alone: before the storage exists or is known to be current. */
 extern void db_enter_as(DbSession *session, Oid owner);
 
+/* Whether a relation is this table of the storage: trigger functions serve no other. */
+extern bool db_is_table(Oid relation, const char *name);
+
 extern Oid db_owner(void); /* storage owner; raises ERRCODE_PP_NOT_INSTALLED */
 
 /* Run a statement; rows are then in SPI_tuptable, their number is returned. args may be NULL. */

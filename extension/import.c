@@ -318,6 +318,12 @@ import_account(ImportRow *row, int32 meter_id, const char *place_code)
 	{
 		if (row->field[IMPORT_CUSTOMER] == NULL)
 			import_fault(row, IMPORT_CUSTOMER, "is empty", "A new account needs its customer.");
+		row->at = IMPORT_PHONE;
+		account_check_phone(row->field[IMPORT_PHONE]);
+		row->at = IMPORT_TARIFF;
+		if (row->field[IMPORT_TARIFF])
+			(void) account_find_tariff(row->site, row->field[IMPORT_TARIFF]);
+		row->at = IMPORT_ACCOUNT;
 		account_id = account_open(row->site, row->caller, row->field[IMPORT_ACCOUNT],
 								  row->field[IMPORT_CUSTOMER], row->field[IMPORT_PHONE], place_code,
 								  row->field[IMPORT_TARIFF]);
@@ -364,6 +370,23 @@ keep_statistics(int rows)
 				   " prepay.tariff_assignment, prepay.command");
 }
 
+/* The column at fault: the one a table's constraint is named after, else where the row stood. */
+static ImportColumn
+column_of(const ImportRow *row, const ErrorData *error)
+{
+	int i;
+
+	for (i = 0; error->constraint_name && i < IMPORT_COLUMNS; i++)
+	{
+		const char *found = strstr(error->constraint_name, column_name[i]);
+
+		if (found > error->constraint_name && found[-1] == '_' &&
+			found[strlen(column_name[i])] == '_')
+			return i;
+	}
+	return row->at;
+}
+
 /* Errors of what the row calls become errors of the row; rights and system errors pass. */
 static void
 rethrow_as_row(const ImportRow *row, ErrorData *error)
@@ -376,7 +399,9 @@ rethrow_as_row(const ImportRow *row, ErrorData *error)
 	{
 		error->sqlerrcode = ERRCODE_PP_BAD_IMPORT;
 		error->message = psprintf("meter_import row %d, column \"%s\": %s", row->number,
-								  column_name[row->at], error->message);
+								  column_name[column_of(row, error)], error->message);
+		if (error->hint == NULL)
+			error->hint = "Mend the value; nothing of this statement was stored.";
 	}
 	ReThrowError(error);
 }

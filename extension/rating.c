@@ -553,7 +553,8 @@ prepay_reading_insert(PG_FUNCTION_ARGS)
 	int end;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ||
-		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) || trigger->tg_newtable == NULL)
+		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) || trigger->tg_newtable == NULL ||
+		!db_is_table(RelationGetRelid(trigger->tg_relation), "reading"))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 						errmsg("reading_insert is the statement trigger of prepay.reading")));
 	db_enter(&session);

@@ -39,3 +39,5 @@ CREATE TRIGGER tariff_version_not_truncated BEFORE TRUNCATE ON prepay.tariff_ver
 	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();
 CREATE TRIGGER anchor_written_once BEFORE UPDATE OR DELETE ON prepay.anchor
 	FOR EACH ROW EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER anchor_not_truncated BEFORE TRUNCATE ON prepay.anchor
+	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();

@@ -1,4 +1,5 @@
--- The town, as its landlord would set it up. Variables: town_csv.
+-- The town as its landlord would set it up. Variable viewer_password; standard input: town.csv with
+-- the addresses of the gateways. Run it from this folder.
 \set tariff `cat tariff.json`
 
 SELECT prepay.create_site('town', '江畔商业街', 'Asia/Shanghai', 'CNY');
@@ -21,6 +22,7 @@ FROM (VALUES
 CREATE ROLE prepayd LOGIN IN ROLE prepay_agent;
 SELECT prepay.create_agent('town/gate', '{"role": "prepayd"}');
 
+-- One line, because \copy ends with it.
 \copy prepay.meter_import(site, building, floor, unit, gateway, address, agent, unit_id, meter, name, circuit, model, purpose, ratio, register_max, rated_kw, account, customer, phone, start_kwh) FROM pstdin CSV HEADER
 
 -- Three flats moved in by hand, with the money left on their old meters.

@@ -112,7 +112,6 @@ is(sim_value($sim, 'M1', 'relay'), 'closed', 'the simulated relay is closed');
 simctl($sim, 'fault M3 disconnect n=1 on=write');
 query(q{SELECT prepay.control('M3', 'trip')});
 until_true('a broken connection: done in the end', 90, q{SELECT observed = 'off' FROM prepay.meter_status WHERE meter = 'M3'});
-# A welded relay conducts on: the read-back agrees with the register, the meter is off as far as it can tell.
 is(query(q{SELECT count(*) FROM prepay.command WHERE status IN ('failed', 'refused')}), 0, 'no command failed');
 # A meter that refuses: told apart from one that is out of reach.
 simctl($sim, 'fault M6 exception code=2 on=write');
