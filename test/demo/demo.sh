@@ -88,7 +88,8 @@ set_up()
 	# setup.sql reads its files from where they are; the import comes on standard input.
 	(cd "$here" && with_ports town.csv |
 		sql -v viewer_password="$viewer_password" -f setup.sql) >"$demo/log/setup.log"
-	note "from a CSV file: $(value "SELECT format('%s buildings, %s gateways, %s prepaid and %s check meters',
+	note "from a CSV file: $(value "SELECT format(
+		'%s buildings, %s gateways, %s prepaid and %s check meters',
 		(SELECT count(*) FROM prepay.place WHERE kind = 'building'),
 		(SELECT count(*) FROM prepay.gateway),
 		count(*) FILTER (WHERE purpose = 'prepaid'), count(*) FILTER (WHERE purpose = 'check'))
