@@ -408,7 +408,7 @@ find_meters(const Site *site, int32 **meter_id, bool **lost)
 		"WITH m AS (SELECT m.meter_id, s.contact, s.contact_since, s.last_read_at,"
 		" $2 - greatest(3 * COALESCE(g.poll_interval, $3 * interval '1 microsecond'),"
 		" $4 * interval '1 microsecond') AS limit_at,"
-		" COALESCE(gs.contact, 'never') <> 'lost' AND COALESCE(a.state, 'never') <> 'lost' AS well,"
+		" COALESCE(gs.contact, 'never') <> 'lost' AND (g.agent IS NULL OR a.state = 'ok') AS well,"
 		" COALESCE(gs.contact_since, '-infinity') AS well_since,"
 		" COALESCE(a.state_since, '-infinity') < $5 AS agent_settled"
 		" FROM prepay.meter m JOIN prepay.meter_state s ON s.site_id = m.site_id"
