@@ -2,7 +2,9 @@
  * review_api.c: what a person decides about readings: resolve_review, correct_reading.
  *
  * A verdict is a mark on the first reading of the review; readings held behind it
- * are judged again in the order of their times, and what fits now is rated.
+ * are judged again in the order of their times, and what fits now is rated. Present
+ * and former owners of the meter are locked one after the other, so the site is
+ * held exclusively: nobody rates meanwhile.
  */
 #include "postgres.h"
 
@@ -228,7 +230,7 @@ prepay_resolve_review(PG_FUNCTION_ARGS)
 	site_id =
 		code_site(session.caller, PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	auth_require(session.caller, MAY_SUPERVISE, site_id, "resolve a review");
-	lock_site_shared(site_id);
+	lock_site_exclusive(site_id);
 	site = site_get(site_id);
 	{
 		Datum args[] = { Int32GetDatum(site_id), PG_GETARG_DATUM(1), CStringGetTextDatum(mark) };
@@ -300,7 +302,7 @@ prepay_correct_reading(PG_FUNCTION_ARGS)
 	db_enter(&session);
 	code_resolve(session.caller, text_to_cstring(PG_GETARG_TEXT_PP(0)), KIND_METER, &target);
 	auth_require(session.caller, MAY_SUPERVISE, target.site_id, "correct a reading");
-	lock_site_shared(target.site_id);
+	lock_site_exclusive(target.site_id);
 	site = site_get(target.site_id);
 	meter = meter_facts(site, target.id);
 	reading.read_at = PG_GETARG_TIMESTAMPTZ(1);

@@ -88,17 +88,52 @@ decide_undecided(const Site *site, int max)
 	return n;
 }
 
-static int
-tick_site(const Site *site, int max)
+/* Whether account work is due, of whatever kind. */
+static bool
+account_work_left(const Site *site)
 {
-	int done = 0;
+	static DbQuery query = {
+		"SELECT EXISTS (SELECT FROM prepay.rerate_queue WHERE site_id = $1)"
+		" OR EXISTS (SELECT FROM prepay.account_state WHERE site_id = $1"
+		"  AND sealed_to < date '2000-01-01' + $2)"
+		" OR EXISTS (SELECT FROM prepay.account_state WHERE site_id = $1 AND quiet_above IS NULL)",
+		2,
+		{ INT4OID, INT4OID }
+	};
+	int64 delay = setting_interval_us(site, "seal_delay", 0);
+	Datum args[] = { Int32GetDatum(site->site_id),
+					 Int32GetDatum(site_local_day(site, site->now - delay)) };
+
+	db_run(&query, args);
+	return db_bool(0, 1);
+}
+
+/*
+ * Accounts are locked in one ascending run a transaction: a second kind of work
+ * could ask for a lower one while the first run is still held. So the first kind
+ * that finds something is all this call does; *left says that more is due.
+ */
+static int
+tick_accounts(const Site *site, int max, bool *left)
+{
+	int done = rerate_work(site, max);
+
+	if (done == 0)
+		done = seal_overdue(site, max);
+	if (done == 0)
+		done = decide_undecided(site, max);
+	*left = done > 0 && account_work_left(site);
+	return done;
+}
+
+static int
+tick_site(const Site *site, int max, bool *left)
+{
+	int done;
 
 	lock_site_shared(site->site_id);
-	done += rerate_work(site, max);
-	if (done < max)
-		done += seal_overdue(site, max - done);
-	if (done < max)
-		done += decide_undecided(site, max - done);
+	done = tick_accounts(site, max, left);
+	/* These skip what others hold. */
 	done += contact_tick(site);
 	if (done < max)
 		done += command_tick(site, max - done);
@@ -179,6 +214,7 @@ prepay_tick(PG_FUNCTION_ARGS)
 	int32 *site_id;
 	int n;
 	int done = 0;
+	bool more = false;
 	int i;
 
 	if (max < 1)
@@ -188,9 +224,14 @@ prepay_tick(PG_FUNCTION_ARGS)
 	auth_require(session.caller, MAY_TICK, 0, "run tick()");
 	n = auth_sites(BOOTSTRAP_SUPERUSERID, &site_id); /* due is due, whoever calls */
 	for (i = 0; i < n && done < max; i++)
+	{
+		bool left = false;
+
 		if (lock_tick(site_id[i], TICK_WORK))
-			done += tick_site(site_get(site_id[i]), max - done);
+			done += tick_site(site_get(site_id[i]), max - done, &left);
+		more |= left;
+	}
 	keep_partitions_ahead();
 	db_leave(&session);
-	PG_RETURN_INT32(done >= max ? done : 0);
+	PG_RETURN_INT32(done >= max || more ? Max(done, 1) : 0);
 }
