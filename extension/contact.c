@@ -399,7 +399,8 @@ check_done(const Site *site)
 /*
  * Meters whose contact is not what readings show: silent although nothing above
  * them is, heard of again, or lost behind a gateway that has come back without
- * them. A suspect reading is a sign of life too.
+ * them. A suspect reading is a sign of life too; a register told by a person is
+ * none, so a meter known by that alone has not fallen silent.
  */
 static int
 find_meters(const Site *site, int32 **meter_id, bool **lost)
@@ -408,7 +409,10 @@ find_meters(const Site *site, int32 **meter_id, bool **lost)
 		"WITH m AS (SELECT m.meter_id, s.contact, s.contact_since, s.last_read_at,"
 		" $2 - greatest(3 * COALESCE(g.poll_interval, $3 * interval '1 microsecond'),"
 		" $4 * interval '1 microsecond') AS limit_at,"
-		" COALESCE(gs.contact, 'never') <> 'lost' AND (g.agent IS NULL OR a.state = 'ok') AS well,"
+		" COALESCE(gs.contact, 'never') <> 'lost' AND COALESCE(a.state, 'never') <> 'lost'"
+		" AND NOT EXISTS (SELECT FROM prepay.reading r WHERE r.site_id = s.site_id"
+		"  AND r.meter_id = s.meter_id AND r.read_at = s.last_read_at"
+		"  AND r.source = 'register') AS well,"
 		" COALESCE(gs.contact_since, '-infinity') AS well_since,"
 		" COALESCE(a.state_since, '-infinity') < $5 AS agent_settled"
 		" FROM prepay.meter m JOIN prepay.meter_state s ON s.site_id = m.site_id"
