@@ -46,7 +46,8 @@ typedef struct Believed
 {
 	TimestampTz read_at;
 	int64 wh;
-	int64 reverse_wh; /* -1: not read */
+	int64 reverse_wh;	 /* -1: not read */
+	int64 reverse_known; /* the last one read up to here; -1: none */
 	bool is_baseline;
 	bool was_waiting;
 } Believed;
@@ -144,6 +145,45 @@ load_readings(const Site *site, int32 meter_id, TimestampTz from, TimestampTz to
 		reading->reverse_wh = db_int64(i, 3);
 		reading->is_baseline = db_bool(i, 4);
 		reading->was_waiting = db_bool(i, 5);
+	}
+}
+
+/* The last reverse register read before a time; -1: none. */
+static int64
+reverse_before(const Site *site, int32 meter_id, TimestampTz read_at)
+{
+	static DbQuery query = {
+		"SELECT r.reverse_wh FROM prepay.reading_believed r WHERE r.site_id = $1"
+		" AND r.meter_id = $2 AND r.read_at < $3 AND r.reverse_wh >= 0"
+		" AND r.mark IS DISTINCT FROM 'waiting' ORDER BY r.read_at DESC LIMIT 1",
+		3,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
+					 TimestampTzGetDatum(read_at) };
+
+	return db_run(&query, args) == 1 ? db_int64(0, 1) : -1;
+}
+
+/*
+ * A meter may leave its reverse register out now and then: what it moved by since it
+ * was last read then belongs to the interval at whose end it is read again.
+ */
+static void
+carry_reverse(const Site *site, int32 meter_id, MeterHistory *history)
+{
+	int64 known = -1;
+	int i;
+
+	for (i = 0; i < history->n; i++)
+	{
+		Believed *reading = &history->reading[i];
+
+		if (reading->reverse_wh >= 0 || reading->is_baseline)
+			known = reading->reverse_wh;
+		else if (i == 0)
+			known = reverse_before(site, meter_id, reading->read_at);
+		reading->reverse_known = known;
 	}
 }
 
@@ -252,9 +292,9 @@ interval_pieces(const IntervalWork *work, const Believed *from, const Believed *
 	int64 reverse_share[MAX_CUTS + 1];
 	int64 wh = to->wh - from->wh;
 	int64 reverse =
-		from->reverse_wh >= 0 && to->reverse_wh >= 0 ? to->reverse_wh - from->reverse_wh : 0;
+		from->reverse_known >= 0 && to->reverse_wh >= 0 ? to->reverse_wh - from->reverse_known : 0;
 	int64 at_wh = from->wh;
-	int64 at_reverse = from->reverse_wh;
+	int64 at_reverse = from->reverse_known;
 	int parts;
 	int i;
 
@@ -350,6 +390,7 @@ term_pieces(const Site *site, const RerateAsk *ask, const Term *term, TimestampT
 
 	load_facts(site, term->meter_id, &history);
 	load_readings(site, term->meter_id, Max(from, term->from), term->to, &history);
+	carry_reverse(site, term->meter_id, &history);
 	for (i = 0; i < history.n; i++)
 	{
 		const Believed *reading = &history.reading[i];

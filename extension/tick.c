@@ -32,6 +32,20 @@
 
 PG_FUNCTION_INFO_V1(prepay_tick);
 
+/* Lock the accounts a query lists. */
+static Account *
+lock_listed(const Site *site, DbQuery *query, const Datum *args, int *n)
+{
+	int32 *account_id;
+	int i;
+
+	*n = db_run(query, args);
+	account_id = palloc(sizeof(int32) * Max(*n, 1));
+	for (i = 0; i < *n; i++)
+		account_id[i] = db_int32(i, 1);
+	return account_lock_all(site, account_id, *n, n);
+}
+
 /* Days whose readings did not come in time are sealed without them. */
 static int
 seal_overdue(const Site *site, int max)
@@ -45,18 +59,15 @@ seal_overdue(const Site *site, int max)
 	int64 delay = setting_interval_us(site, "seal_delay", 0);
 	int32 to = site_local_day(site, site->now - delay);
 	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(to), Int32GetDatum(max) };
-	int n = db_run(&query, args);
-	int32 *account_id = palloc(sizeof(int32) * Max(n, 1));
 	Account *account;
 	RatingRun run;
+	int n;
 	int i;
 
+	account = lock_listed(site, &query, args, &n);
 	if (n == 0)
 		return 0;
-	for (i = 0; i < n; i++)
-		account_id[i] = db_int32(i, 1);
 	rating_begin(&run, site);
-	account = account_lock_all(site, account_id, n, &n);
 	for (i = 0; i < n; i++)
 		seal_days(site, &account[i], to, &run.posting, &run.usage);
 	rating_finish(&run, account, n);
@@ -72,18 +83,14 @@ decide_undecided(const Site *site, int max)
 							 2,
 							 { INT4OID, INT4OID } };
 	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(max) };
-	int n = db_run(&query, args);
-	int32 *account_id = palloc(sizeof(int32) * Max(n, 1));
 	Account *account;
 	RatingRun run;
-	int i;
+	int n;
 
+	account = lock_listed(site, &query, args, &n);
 	if (n == 0)
 		return 0;
-	for (i = 0; i < n; i++)
-		account_id[i] = db_int32(i, 1);
 	rating_begin(&run, site);
-	account = account_lock_all(site, account_id, n, &n);
 	rating_finish(&run, account, n);
 	return n;
 }

@@ -8,7 +8,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-use Prepay qw(new_server install set_clock healthy);
+use Prepay qw(new_server install set_clock healthy same_lines);
 
 my $clock = '2026-01-10T00:00:00+08';
 my $node = new_server('main', clock => $clock);
@@ -93,7 +93,7 @@ sub same_books
 
 	foreach my $fact (@facts)
 	{
-		is($server->safe_psql($database, $fact->[1]), $want{ $fact->[0] }, "$how: the same $fact->[0]");
+		same_lines($server->safe_psql($database, $fact->[1]), $want{ $fact->[0] }, "$how: the same $fact->[0]");
 	}
 	healthy($server, $database, $how);
 	return;

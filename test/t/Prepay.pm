@@ -6,6 +6,7 @@ use warnings;
 
 use Exporter 'import';
 use IPC::Run ();
+use List::Util qw(min);
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -14,7 +15,8 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT_OK = qw(new_server install make_site set_clock running_clock crash journal_client
   write_file start_program stop_program kill_program wait_until free_port simctl sim_value
-  start_simulator start_agent deadlocks healthy);
+  start_simulator start_agent deadlocks healthy
+  same_lines);
 
 # A server in a folder of its own; business time stands at $clock ('' is real time).
 sub new_server
@@ -75,7 +77,24 @@ sub healthy
 {
 	my ($node, $database, $what) = @_;
 
-	is($node->safe_psql($database, 'SELECT * FROM prepay.verify()'), '', "verify() is empty: $what");
+	same_lines($node->safe_psql($database, 'SELECT * FROM prepay.verify()'), '',
+		"verify() is empty: $what");
+	return;
+}
+
+# Two query results; where they differ, the first lines that only one of them has.
+sub same_lines
+{
+	my ($got, $expected, $what) = @_;
+	my %got = map { $_ => 1 } split /\n/, $got;
+	my %expected = map { $_ => 1 } split /\n/, $expected;
+	my @more = sort grep { !$expected{$_} } keys %got;
+	my @less = sort grep { !$got{$_} } keys %expected;
+
+	ok($got eq $expected, $what)
+	  or diag(scalar @more, ' lines too many, ', scalar @less, " are missing\n",
+		(map { "got      $_\n" } @more[ 0 .. min($#more, 4) ]),
+		(map { "expected $_\n" } @less[ 0 .. min($#less, 4) ]));
 	return;
 }
 
