@@ -118,6 +118,7 @@ add_positions(const RateLineVec *lines, RatePositionVec *positions)
 		const RateLine *line = &lines->item[i];
 		RatePosition *position = rate_position(positions, line->tariff_id, line->accum_start);
 
+		rate_position_use(position, line->tariff);
 		position->wh += line->wh;
 		position->by_period[line->period] += line->wh;
 	}

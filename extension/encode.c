@@ -135,11 +135,27 @@ lines_decode(const Site *site, Datum bytes, RateLineVec *lines)
 	}
 }
 
+/* The version by whose periods a position is counted; 0: by the next one that uses it. */
+static int32
+version_of(const Site *site, const RatePosition *position)
+{
+	const TariffCode *code;
+	int i;
+
+	if (position->tariff == NULL)
+		return 0;
+	code = tariff_code(site, position->tariff_id);
+	for (i = 0; i < code->n; i++)
+		if (code->version[i].tariff == position->tariff)
+			return code->version[i].version;
+	elog(ERROR, "a tier position refers to a tariff that is not in use");
+}
+
 Datum
-positions_encode(const RatePositionVec *positions)
+positions_encode(const Site *site, const RatePositionVec *positions)
 {
 	uint8 *at;
-	bytea *value = begin_writing(positions->n * (4 + TARIFF_MAX_PERIODS), &at);
+	bytea *value = begin_writing(positions->n * (5 + TARIFF_MAX_PERIODS), &at);
 	int i;
 
 	for (i = 0; i < positions->n; i++)
@@ -152,6 +168,7 @@ positions_encode(const RatePositionVec *positions)
 			periods--;
 		at = put(at, position->tariff_id);
 		at = put(at, position->accum_start);
+		at = put(at, version_of(site, position));
 		at = put(at, position->wh);
 		at = put(at, periods);
 		for (p = 0; p < periods; p++)
@@ -162,7 +179,7 @@ positions_encode(const RatePositionVec *positions)
 }
 
 void
-positions_decode(Datum bytes, RatePositionVec *positions)
+positions_decode(const Site *site, Datum bytes, RatePositionVec *positions)
 {
 	Reader reader;
 
@@ -174,9 +191,11 @@ positions_decode(Datum bytes, RatePositionVec *positions)
 		int32 tariff_id = get(&reader);
 		int32 accum_start = get(&reader);
 		RatePosition *position = rate_position(positions, tariff_id, accum_start);
+		int32 version = get(&reader);
 		int64 periods;
 		int p;
 
+		position->tariff = version > 0 ? tariff_of_version(site, tariff_id, version) : NULL;
 		position->wh = get(&reader);
 		periods = get(&reader);
 		if (periods < 0 || periods > TARIFF_MAX_PERIODS)

@@ -183,6 +183,7 @@ correct_sealed_days(RatingRun *run, Account *account, int32 from_day, const Rera
 		if (line->accum_end <= account->sealed_to)
 			continue;
 		position = rate_position(&account->base, line->tariff_id, line->accum_start);
+		rate_position_use(position, line->tariff);
 		position->wh += line->wh;
 		position->by_period[line->period] += line->wh;
 	}

@@ -152,6 +152,7 @@ advance_base(Account *account, const RateLineVec *day_lines, int32 next_day)
 		const RateLine *line = &day_lines->item[i];
 		RatePosition *position = rate_position(&account->base, line->tariff_id, line->accum_start);
 
+		rate_position_use(position, line->tariff);
 		position->wh += line->wh;
 		position->by_period[line->period] += line->wh;
 		if (line->accum_end <= next_day)

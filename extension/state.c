@@ -90,7 +90,7 @@ fill_account(Account *account, const Datum *value, const bool *isnull, Datum *le
 	account->posted_minor = DatumGetInt64(value[3]);
 	account->sealed = numeric_exact(value[4]);
 	account->sealed_to = DatumGetInt32(value[5]);
-	positions_decode(value[6], &account->base);
+	account->base_bytes = value[6];
 	account->tier_extra_wh = DatumGetInt64(value[7]);
 	*leaving = value[8];
 	account->quiet.is_set = !isnull[9];
@@ -156,7 +156,10 @@ load_accounts(const Site *site, const int32 *account_id, int n, bool lock, int *
 		sorted[i] = account[i].account_id;
 	}
 	for (i = 0; i < *n_account; i++)
+	{
 		lines_decode(site, leaving[i], &account[i].leaving);
+		positions_decode(site, account[i].base_bytes, &account[i].base);
+	}
 	if (*n_account > 0)
 	{
 		Account **all = palloc(sizeof(Account *) * *n_account);
@@ -247,7 +250,10 @@ account_lock_by_meters(const Site *site, const int32 *meter_id, int n, int *n_ac
 	for (i = 0; i < found; i++)
 		lines_decode(site, lines[i], &meter[i].lines);
 	for (i = 0; i <= a; i++)
+	{
 		lines_decode(site, leaving[i], &account[i].leaving);
+		positions_decode(site, account[i].base_bytes, &account[i].base);
+	}
 	load_other_meters(site, account, *n_account);
 	return account;
 }
@@ -425,7 +431,7 @@ save_accounts(const Site *site, Account **account, int n)
 		column[4][i] = Int64GetDatum(a->posted_minor);
 		column[5][i] = exact_numeric(a->sealed);
 		column[6][i] = Int32GetDatum(a->sealed_to);
-		column[7][i] = positions_encode(&a->base);
+		column[7][i] = positions_encode(site, &a->base);
 		column[8][i] = lines_encode(&a->leaving);
 		column[9][i] = Int64GetDatum(a->quiet.above);
 		column[10][i] = Int64GetDatum(a->quiet.below);

@@ -55,6 +55,7 @@ typedef struct Account
 	int64 posted_minor;	  /* sum of ledger entries */
 	Exact sealed;		  /* exact cost of sealed lines */
 	int32 sealed_to;	  /* all local days before this one are sealed */
+	Datum base_bytes;			/* base as stored, until it is decoded */
 	RatePositionVec base; /* tier positions at the start of sealed_to */
 	int64 tier_extra_wh;
 	RateLineVec leaving; /* open lines of meters that have left */
@@ -103,7 +104,7 @@ extern void lines_sort(RateLineVec *lines);
 /* Lines as stored. The form has a version byte and is the same on every machine. */
 extern Datum lines_encode(const RateLineVec *lines);
 extern void lines_decode(const Site *site, Datum bytes, RateLineVec *lines);
-extern Datum positions_encode(const RatePositionVec *positions);
-extern void positions_decode(Datum bytes, RatePositionVec *positions);
+extern Datum positions_encode(const Site *site, const RatePositionVec *positions);
+extern void positions_decode(const Site *site, Datum bytes, RatePositionVec *positions);
 
 #endif

@@ -150,6 +150,7 @@ usage_position(const Site *site, int32 account_id, int32 day, RatePosition *posi
 		wh[i] = db_int64(i, 3);
 	}
 	position->wh = 0;
+	position->tariff = tariff;
 	memset(position->by_period, 0, sizeof(position->by_period));
 	for (i = 0; i < n; i++)
 	{
@@ -211,7 +212,7 @@ prepay_open_usage(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	db_enter(&session);
 	site = site_get(PG_GETARG_INT32(0));
-	positions_decode(PG_GETARG_DATUM(2), &base);
+	positions_decode(site, PG_GETARG_DATUM(2), &base);
 	lines_decode(site, PG_GETARG_DATUM(3), &lines);
 	lines_sort(&lines);
 	if (rate_bill(lines.item, lines.n, PG_GETARG_INT64(1), &base, &bill) != RATE_OK)

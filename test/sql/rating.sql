@@ -148,8 +148,8 @@ SET prepay.now = '2026-03-04 00:00+08';
 SELECT count(pg_temp.read('often', timestamptz '2026-03-03 12:00+08' + n * interval '1 minute', 0.007 * n))
 FROM generate_series(0, 100) AS n;
 SELECT pg_temp.read('seldom', '2026-03-03 12:00+08', 0), pg_temp.read('seldom', '2026-03-03 13:40+08', 0.7);
-SELECT account, kwh, amount FROM pg_temp.used WHERE account IN ('often', 'seldom');
-SELECT account, balance FROM prepay.account_status WHERE account IN ('often', 'seldom');
+SELECT account, kwh, amount FROM pg_temp.used WHERE account IN ('often', 'seldom') ORDER BY account;
+SELECT account, balance FROM prepay.account_status WHERE account IN ('often', 'seldom') ORDER BY account;
 
 -- Energy from before the meter belonged to the account is not charged: half of 2 kWh.
 INSERT INTO prepay.meter (site_id, code) VALUES (1, 'M-before');

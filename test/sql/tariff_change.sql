@@ -1,4 +1,4 @@
--- A tariff whose versions accumulate or divide the day otherwise, and a register that is read now and
+-- A tariff whose versions have other tiers or divide the day otherwise, and a register that is read now and
 -- then: readings one by one as they come (site a) or all at once (site b) come to the same.
 SET client_min_messages = warning;
 SET datestyle = ISO;
@@ -11,9 +11,6 @@ SET prepay.now = '2026-03-31 00:00+00';
 SELECT prepay.create_site('a', 'One by one', 'UTC'), prepay.create_site('b', 'At once', 'UTC');
 CREATE TEMP TABLE version (account text, valid_from timestamptz, definition jsonb);
 INSERT INTO version VALUES
-	-- By the year, then by the month: 9 kWh of April count for April's first 10.
-	('kind', '-infinity', '{"tiers": {"accumulate": "year", "upto": [10]}, "prices": [1, 2]}'),
-	('kind', '2026-04-05', '{"tiers": {"accumulate": "month", "upto": [10]}, "prices": [1, 2]}'),
 	-- Without tiers, then with them.
 	('none', '-infinity', '{"prices": 1}'),
 	('none', '2026-04-05', '{"tiers": {"accumulate": "month", "upto": [10]}, "prices": [1, 2]}'),
@@ -64,3 +61,7 @@ SELECT * FROM prepay.verify();
 INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) SELECT site_id, meter_id, '2026-04-05 12:00', 11.5 FROM prepay.meter;
 SELECT count(DISTINCT balance) = 1 AS same FROM prepay.account_status GROUP BY account;
 SELECT * FROM prepay.verify();
+-- Versions share one tier position, so tiers of a code accumulate over the same periods.
+\set VERBOSITY sqlstate
+SELECT prepay.define_tariff('a/shared', '{"tiers": {"accumulate": "year", "upto": [10]}, "prices": [1, 2]}', '2026-05-01');
+SELECT prepay.define_tariff('a/shared', '{"tiers": {"accumulate": "day_allowance", "upto": [10]}, "prices": [1, 2]}', '2026-05-01');
