@@ -34,27 +34,28 @@ typedef struct CacheEntry
 	CacheKey key;
 	Oid storage; /* relation the rows came from: another install is another truth */
 	int64 revision;
-	uint64 aborts;
+	uint64 forced_reads;
 	LocalTransactionId calendar_lxid;
 	TariffCode code;
 } CacheEntry;
 
 static HTAB *cache = NULL;
 static MemoryContext cache_memory = NULL;
-static uint64 abort_count = 0;
+/* Grows when lists have to be read again though no revision says so: after a rollback. */
+static uint64 forced_reads = 0;
 
 static void
 count_abort(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_ABORT)
-		abort_count++;
+		forced_reads++;
 }
 
 static void
 count_subabort(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
-		abort_count++;
+		forced_reads++;
 }
 
 static void
@@ -229,7 +230,7 @@ tariff_code(const Site *site, int32 tariff_id)
 			memset((char *) entry + sizeof(key), 0, sizeof(*entry) - sizeof(key));
 		last = entry;
 	}
-	if (entry->revision != site->revision || entry->aborts != abort_count || !found)
+	if (entry->revision != site->revision || entry->forced_reads != forced_reads || !found)
 	{
 		bool isnull;
 		Oid relation;
@@ -242,7 +243,7 @@ tariff_code(const Site *site, int32 tariff_id)
 		read_versions(site, entry);
 		entry->storage = relation;
 		entry->revision = site->revision;
-		entry->aborts = abort_count;
+		entry->forced_reads = forced_reads;
 	}
 	if (entry->calendar_lxid != MyProc->lxid)
 	{
@@ -253,14 +254,29 @@ tariff_code(const Site *site, int32 tariff_id)
 	return &entry->code;
 }
 
-const Tariff *
-tariff_of_version(const Site *site, int32 tariff_id, int32 version)
+static const Tariff *
+find_version(const TariffCode *code, int32 version)
 {
-	const TariffCode *code = tariff_code(site, tariff_id);
 	int i;
 
 	for (i = code->n - 1; i >= 0; i--)
 		if (code->version[i].version == version)
 			return code->version[i].tariff;
-	elog(ERROR, "tariff %d of site %d has no version %d", tariff_id, site->site_id, version);
+	return NULL;
+}
+
+const Tariff *
+tariff_of_version(const Site *site, int32 tariff_id, int32 version)
+{
+	const Tariff *tariff = find_version(tariff_code(site, tariff_id), version);
+
+	if (tariff == NULL)
+	{
+		/* Added by somebody we waited for after the site's revision had been read. */
+		forced_reads++;
+		tariff = find_version(tariff_code(site, tariff_id), version);
+	}
+	if (tariff == NULL)
+		elog(ERROR, "tariff %d of site %d has no version %d", tariff_id, site->site_id, version);
+	return tariff;
 }
