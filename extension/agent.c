@@ -40,6 +40,15 @@ agent_enter(AgentCall *call, FunctionCallInfo fcinfo)
 	call->code = target.code;
 }
 
+void
+agent_enter_site(AgentCall *call, FunctionCallInfo fcinfo)
+{
+	agent_enter(call, fcinfo);
+	lock_site_shared(call->site->site_id);
+	/* What was configured while we waited counts. */
+	call->site = site_get(call->site->site_id);
+}
+
 int
 agent_own_meters(const AgentCall *call, const int32 *meter_id, int n, int32 **own)
 {

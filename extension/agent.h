@@ -19,6 +19,8 @@ typedef struct AgentCall
  * that agent. Raises PP010 for an unknown agent, 42501 for another role.
  */
 extern void agent_enter(AgentCall *call, FunctionCallInfo fcinfo);
+/* The same, and take the site's shared lock before any row: for calls that work on meters. */
+extern void agent_enter_site(AgentCall *call, FunctionCallInfo fcinfo);
 /* Those of some meters that stand behind the agent's gateways, ascending. */
 extern int agent_own_meters(const AgentCall *call, const int32 *meter_id, int n, int32 **own);
 

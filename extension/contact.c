@@ -285,8 +285,7 @@ prepay_report_contact(PG_FUNCTION_ARGS)
 						errmsg("the arrays of the report differ in length")));
 	gateway = palloc(sizeof(ContactReport) * Max(n, 1));
 	meter = palloc(sizeof(ContactReport) * Max(n, 1));
-	agent_enter(&call, fcinfo);
-	lock_site_shared(call.site->site_id);
+	agent_enter_site(&call, fcinfo);
 	for (i = 0; i < n; i++)
 	{
 		ContactReport report = { DatumGetInt32(id[i]),

@@ -485,7 +485,7 @@ prepay_ingest(PG_FUNCTION_ARGS)
 						errmsg("batch number %lld is not positive", (long long) seq),
 						errhint("Batches of a spool count 1, 2, 3, …")));
 	read_columns(&batch, fcinfo);
-	agent_enter(&batch.call, fcinfo);
+	agent_enter_site(&batch.call, fcinfo);
 	last_seq = lock_spool(&batch.call, PG_GETARG_DATUM(1));
 	if (seq <= last_seq)
 	{

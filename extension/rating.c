@@ -565,7 +565,8 @@ prepay_reading_insert(PG_FUNCTION_ARGS)
 
 		for (end = begin; end < readings.n && readings.item[end].site_id == site_id; end++)
 			;
-		if (session.caller != db_owner() && !auth_has_site(session.caller, site_id))
+		if (!superuser_arg(session.caller) && session.caller != db_owner() &&
+			!auth_has_site(session.caller, site_id))
 			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 							errmsg("you have no right on site %d", site_id),
 							errhint("An administrator can add you to prepay.operator_site.")));

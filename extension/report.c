@@ -342,14 +342,11 @@ prepay_report_command(PG_FUNCTION_ARGS)
 		attempt.result = PG_GETARG_JSONB_P(4);
 		attempt.result_text = JsonbToCString(NULL, &attempt.result->root, -1);
 	}
-	agent_enter(&call, fcinfo);
+	agent_enter_site(&call, fcinfo);
 	attempt.site = call.site;
 	attempt.meter_id = command_meter(&call, attempt.command_id, &is_relay);
 	if (is_relay)
-	{
-		lock_site_shared(call.site->site_id);
 		relay_lock_owners(call.site, &attempt.meter_id, 1);
-	}
 	(void) relay_lock(call.site, &attempt.meter_id, 1, &meter);
 	load_command(&attempt);
 	if (attempt.attempts != PG_GETARG_INT32(2) ||

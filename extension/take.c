@@ -270,7 +270,7 @@ prepay_take_commands(PG_FUNCTION_ARGS)
 						errmsg("max_rows %d is not positive", max_rows),
 						errhint("Give 1 to %d.", MAX_TAKEN)));
 	max_rows = Min(max_rows, MAX_TAKEN);
-	agent_enter(&call, fcinfo);
+	agent_enter_site(&call, fcinfo);
 	taken = palloc(sizeof(int64) * max_rows);
 	lease(&call, taken, choose(&call, max_rows, taken), result);
 	db_leave(&call.session);

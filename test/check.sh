@@ -17,6 +17,7 @@ jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 passed=0
 failed=0
 server_up=no
+summed_up=
 
 say()
 {
@@ -57,7 +58,8 @@ clean_up()
 	if [ "$status" = 0 ]
 	then
 		rm -rf "$work"
-	else
+	elif [ -z "$summed_up" ]
+	then
 		say "logs: $work"
 	fi
 	exit "$status"
@@ -270,5 +272,7 @@ do
 	"part_$part"
 done
 
+summed_up=yes
+[ "$failed" = 0 ] || say "logs: $work"
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" = 0 ]
