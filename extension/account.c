@@ -356,10 +356,9 @@ prepay_open_account(PG_FUNCTION_ARGS)
 	entry.amount_minor = amount_minor(call.site, PG_GETARG_DATUM(6), "opening balance");
 	entry.note = "opening balance";
 	if (entry.amount_minor < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_PP_BAD_AMOUNT),
-				 errmsg("opening balance %s is negative", numeric_text(PG_GETARG_DATUM(6))),
-				 errhint("Bring over what is left, or 0; a debt is added with add_debt().")));
+		ereport(ERROR, (errcode(ERRCODE_PP_BAD_AMOUNT),
+						errmsg("opening balance %s is negative", numeric_text(PG_GETARG_DATUM(6))),
+						errhint("Bring over what is left, or open the account at 0.")));
 	if (entry.amount_minor > 0 && call.key == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("an opening balance needs a key"),

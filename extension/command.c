@@ -175,7 +175,7 @@ prepay_cancel_command(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PP_BAD_ACTION),
 				 errmsg("command %lld is a recharge", (long long) command_id),
-				 errhint("Reverse the sale: prepay.reverse() withdraws a recharge not sent yet.")));
+				 errhint("It carries money the account has paid for; let it be delivered.")));
 	lock_site_shared(site_id);
 	site = site_get(site_id);
 	(void) relay_lock(site, &meter_id, 1, &meter);

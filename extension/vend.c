@@ -45,7 +45,7 @@ vend_positive(const Site *site, Datum amount)
 	if (minor <= 0)
 		ereport(ERROR, (errcode(ERRCODE_PP_BAD_AMOUNT),
 						errmsg("amount %s is not positive", numeric_text(amount)),
-						errhint("To take money back use refund() or reverse().")));
+						errhint("A sale adds money to an account; give what was paid.")));
 	return minor;
 }
 
