@@ -116,21 +116,11 @@ add_positions(const RateLineVec *lines, RatePositionVec *positions)
 	for (i = 0; i < lines->n; i++)
 	{
 		const RateLine *line = &lines->item[i];
-		RatePosition *position = rate_position(positions, line->tariff_id, line->accum_start);
 
-		rate_position_use(position, line->tariff);
-		position->wh += line->wh;
-		position->by_period[line->period] += line->wh;
+		if (!rate_position_add(positions, line->tariff_id, line->tariff, line->day, line->period,
+							   line->wh))
+			out_of_range("energy");
 	}
-}
-
-void
-positions_copy(const RatePositionVec *from, RatePositionVec *to)
-{
-	int i;
-
-	for (i = 0; i < from->n; i++)
-		*rate_position(to, from->item[i].tariff_id, from->item[i].accum_start) = from->item[i];
 }
 
 void
@@ -138,9 +128,26 @@ account_positions(const Account *account, RatePositionVec *positions)
 {
 	int i;
 
-	positions->n = 0;
-	positions_copy(&account->base, positions);
+	rate_position_copy(&account->base, positions);
 	for (i = 0; i < account->n_meter; i++)
 		add_positions(&account->meter[i]->lines, positions);
 	add_positions(&account->leaving, positions);
+}
+
+void
+positions_advance(RatePositionVec *positions, const RateLineVec *lines, int32 to_day)
+{
+	int i;
+
+	for (i = 0; i < lines->n && lines->item[i].day < to_day; i++)
+	{
+		const RateLine *line = &lines->item[i];
+
+		if (!rate_position_is_open(positions, line->tariff_id, line->accum_start, line->accum_end))
+			elog(ERROR, "energy of day %d has no tier position", line->day);
+		if (!rate_position_add(positions, line->tariff_id, line->tariff, line->day, line->period,
+							   line->wh))
+			out_of_range("energy");
+	}
+	rate_position_close_before(positions, to_day);
 }

@@ -108,7 +108,6 @@ lines_decode(const Site *site, Datum bytes, RateLineVec *lines)
 {
 	Reader reader;
 
-	lines->n = 0;
 	if (!begin_reading(bytes, &reader))
 		return;
 	while (reader.at < reader.end)
@@ -135,16 +134,12 @@ lines_decode(const Site *site, Datum bytes, RateLineVec *lines)
 	}
 }
 
-/* The version by whose periods a position is counted; 0: by the next one that uses it. */
 static int32
 version_of(const Site *site, const RatePosition *position)
 {
-	const TariffCode *code;
+	const TariffCode *code = tariff_code(site, position->tariff_id);
 	int i;
 
-	if (position->tariff == NULL)
-		return 0;
-	code = tariff_code(site, position->tariff_id);
 	for (i = 0; i < code->n; i++)
 		if (code->version[i].tariff == position->tariff)
 			return code->version[i].version;
@@ -155,7 +150,7 @@ Datum
 positions_encode(const Site *site, const RatePositionVec *positions)
 {
 	uint8 *at;
-	bytea *value = begin_writing(positions->n * (5 + TARIFF_MAX_PERIODS), &at);
+	bytea *value = begin_writing(positions->n * (6 + TARIFF_MAX_PERIODS), &at);
 	int i;
 
 	for (i = 0; i < positions->n; i++)
@@ -168,6 +163,7 @@ positions_encode(const Site *site, const RatePositionVec *positions)
 			periods--;
 		at = put(at, position->tariff_id);
 		at = put(at, position->accum_start);
+		at = put(at, position->accum_end);
 		at = put(at, version_of(site, position));
 		at = put(at, position->wh);
 		at = put(at, periods);
@@ -190,12 +186,13 @@ positions_decode(const Site *site, Datum bytes, RatePositionVec *positions)
 	{
 		int32 tariff_id = get(&reader);
 		int32 accum_start = get(&reader);
-		RatePosition *position = rate_position(positions, tariff_id, accum_start);
-		int32 version = get(&reader);
+		int32 accum_end = get(&reader);
+		RatePosition *position =
+			rate_position_open(positions, tariff_id, accum_start, accum_end,
+							   tariff_of_version(site, tariff_id, get(&reader)));
 		int64 periods;
 		int p;
 
-		position->tariff = version > 0 ? tariff_of_version(site, tariff_id, version) : NULL;
 		position->wh = get(&reader);
 		periods = get(&reader);
 		if (periods < 0 || periods > TARIFF_MAX_PERIODS)

@@ -53,45 +53,6 @@ rate_sort(RatePieceVec *pieces)
 		}
 }
 
-RatePosition *
-rate_position(RatePositionVec *positions, int32_t tariff_id, int32_t accum_start)
-{
-	RatePosition *position;
-
-	for (int i = positions->n - 1; i >= 0; i--)
-	{
-		position = &positions->item[i];
-		if (position->accum_start == accum_start && position->tariff_id == tariff_id)
-			return position;
-	}
-	RATE_ROOM(positions);
-	position = &positions->item[positions->n++];
-	memset(position, 0, sizeof(RatePosition));
-	position->tariff_id = tariff_id;
-	position->accum_start = accum_start;
-	return position;
-}
-
-void
-rate_position_use(RatePosition *position, const Tariff *tariff)
-{
-	int64_t by_period[TARIFF_MAX_PERIODS] = { 0 };
-
-	if (position->tariff == tariff)
-		return;
-	if (position->tariff)
-	{
-		for (int old = 0; old < position->tariff->n_period; old++)
-		{
-			int period = rate_period(tariff, position->tariff->period_name[old]);
-
-			by_period[period < 0 ? 0 : period] += position->by_period[old];
-		}
-		memcpy(position->by_period, by_period, sizeof(by_period));
-	}
-	position->tariff = tariff;
-}
-
 static bool
 same_line(const RateLine *a, const RateLine *b)
 {
@@ -146,6 +107,7 @@ typedef struct Walk
 	const Tariff *tariff;
 	int season;
 	int32_t accum_start;
+	int32_t accum_end;
 	int64_t bound[TARIFF_MAX_TIERS - 1];
 } Walk;
 
@@ -153,11 +115,12 @@ static bool
 walk_bounds(Walk *walk, const RatePiece *piece)
 {
 	if (walk->tariff == piece->tariff && walk->season == piece->season &&
-		walk->accum_start == piece->accum_start)
+		walk->accum_start == piece->accum_start && walk->accum_end == piece->accum_end)
 		return true;
 	walk->tariff = piece->tariff;
 	walk->season = piece->season;
 	walk->accum_start = piece->accum_start;
+	walk->accum_end = piece->accum_end;
 	return tariff_bounds(piece->tariff, piece->season, piece->accum_start, piece->accum_end,
 						 walk->extra_wh_per_month, walk->bound);
 }
@@ -214,16 +177,17 @@ walk_trace(const Walk *walk, const RatePiece *piece, int tier, int64_t position_
 static RateResult
 walk_piece(Walk *walk, const RatePiece *piece)
 {
-	RatePosition *position = rate_position(walk->positions, piece->tariff_id, piece->accum_start);
-	int64_t at = position->wh;
+	int64_t at;
+	int64_t upto;
 	int64_t done = 0;
 	int last_tier = 0;
 	int tier = 0;
 
-	rate_position_use(position, piece->tariff);
-	if (__builtin_add_overflow(position->wh, piece->wh, &position->wh) ||
-		__builtin_add_overflow(position->by_period[piece->period], piece->wh,
-							   &position->by_period[piece->period]))
+	if (!rate_position_wh(walk->positions, piece->tariff_id, piece->accum_start, piece->accum_end,
+						  &at) ||
+		__builtin_add_overflow(at, piece->wh, &upto) ||
+		!rate_position_add(walk->positions, piece->tariff_id, piece->tariff, piece->day,
+						   piece->period, piece->wh))
 		return RATE_OVERFLOW;
 	if (piece->tariff->allocation == ALLOCATE_CHRONOLOGICAL)
 		last_tier = piece->tariff->n_tier - 1;
@@ -263,6 +227,7 @@ rate_walk(const RatePiece *piece, int n, int64_t extra_wh_per_month, RatePositio
 	walk.trace = trace;
 	walk.context = context;
 	walk.tariff = NULL;
+	rate_position_open_all(positions, piece, n);
 	for (int i = 0; i < n; i++)
 	{
 		RateResult result = walk_piece(&walk, &piece[i]);

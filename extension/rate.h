@@ -60,18 +60,18 @@ typedef struct RatePieceVec
 } RatePieceVec;
 
 /*
- * Energy so far of one accumulation period of one tariff code, over all versions.
- * wh is the tier position; by_period[] splits it for proportional allocation (by
- * period index of the version in force; energy of an earlier version is counted
- * under the period of the same name, or the first where there is none).
+ * Energy so far of one version in one accumulation period of its tariff code. The
+ * tier position of the period is the sum over the versions; see rate_position.c.
+ * wh beyond the sum of by_period[] is energy of which no period of use is known.
  */
 typedef struct RatePosition
 {
 	int32_t tariff_id;
-	int32_t accum_start;
+	int32_t accum_start; /* accumulation period [start, end) in days */
+	int32_t accum_end;
+	const Tariff *tariff; /* the version; by_period has its indexes */
 	int64_t wh;
 	int64_t by_period[TARIFF_MAX_PERIODS];
-	const Tariff *tariff; /* version whose period indexes by_period has; NULL: the next used */
 } RatePosition;
 
 typedef struct RatePositionVec
@@ -175,8 +175,8 @@ extern int rate_compare_pieces(const void *a, const void *b);
 extern void rate_sort(RatePieceVec *pieces);
 
 /*
- * Walk sorted pieces: moves the positions on and adds to the lines. A missing
- * position starts at 0. trace may be NULL.
+ * Walk sorted pieces: moves the positions on and adds to the lines. A period that is
+ * not open yet is opened at 0 before the first step. trace may be NULL.
  */
 extern RateResult rate_walk(const RatePiece *piece, int n, int64_t extra_wh_per_month,
 							RatePositionVec *positions, RateLineVec *lines, RateTrace trace,
@@ -185,10 +185,10 @@ extern RateResult rate_walk(const RatePiece *piece, int n, int64_t extra_wh_per_
 /*
  * Turn lines into bill lines with exact amounts. before holds the positions at
  * the start of the first line's day (needed by proportional versions only, may
- * then not be NULL). Lines are taken in (day, version, meter) order. Energy
- * lines come first, then the surcharges that rest on energy per (meter, day, version).
- * The sum over all bill lines is exact; for chronological versions it equals
- * sum of wh * tariff->unit[period][tier].
+ * then not be NULL); a period that is not open there begins at 0. Lines are taken in (day, version,
+ * meter) order. Energy lines come first, then the surcharges that rest on energy per (meter, day,
+ * version). The sum over all bill lines is exact; for chronological versions it equals sum of wh *
+ * tariff->unit[period][tier].
  */
 extern RateResult rate_bill(const RateLine *line, int n, int64_t extra_wh_per_month,
 							const RatePositionVec *before, BillVec *bill);
@@ -204,11 +204,28 @@ extern RateResult rate_standing(const Tariff *tariff, int32_t tariff_id, int32_t
 /* Sum of the exact cost of lines without expanding them; chronological versions only. */
 extern bool rate_cost(const RateLine *line, int n, Exact *sum);
 
-/* Position of (tariff_id, accum_start), created at 0 when absent. */
-extern RatePosition *rate_position(RatePositionVec *positions, int32_t tariff_id,
-								   int32_t accum_start);
-/* Recount by_period under the periods of another version of the tariff, by name. */
-extern void rate_position_use(RatePosition *position, const Tariff *tariff);
+/* Whether a period of a code is open: takes the energy of its days. */
+extern bool rate_position_is_open(const RatePositionVec *positions, int32_t tariff_id,
+								  int32_t start, int32_t end);
+/* What a version has had in a period, opened at 0 when absent. */
+extern RatePosition *rate_position_open(RatePositionVec *positions, int32_t tariff_id,
+										int32_t start, int32_t end, const Tariff *tariff);
+/* Open the accumulation periods of these pieces that are not open yet. */
+extern void rate_position_open_all(RatePositionVec *positions, const RatePiece *piece, int n);
+/* Add energy to every open period of the code that holds the day. False on overflow. */
+extern bool rate_position_add(RatePositionVec *positions, int32_t tariff_id, const Tariff *tariff,
+							  int32_t day, int period, int64_t wh);
+/* Tier position of a period; 0 when it is not open. False on overflow. */
+extern bool rate_position_wh(const RatePositionVec *positions, int32_t tariff_id, int32_t start,
+							 int32_t end, int64_t *wh);
+/* The same by period of use, under the names of a version: energy of a name it lacks, or
+ * of none, counts under its first. by_period has TARIFF_MAX_PERIODS entries. */
+extern bool rate_position_by_period(const RatePositionVec *positions, int32_t tariff_id,
+									int32_t start, int32_t end, const Tariff *tariff,
+									int64_t *by_period);
+/* Forget the periods that are over when a day begins. */
+extern void rate_position_close_before(RatePositionVec *positions, int32_t day);
+extern void rate_position_copy(const RatePositionVec *from, RatePositionVec *to);
 /* Add wh to the line with the key of `like`, appending it when absent. */
 extern bool rate_add_line(RateLineVec *lines, const RateLine *like);
 

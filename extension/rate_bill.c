@@ -134,9 +134,9 @@ share_round(int64_t whole, int64_t part, int64_t total, int64_t *share)
 	return div_round_half_away((__int128) whole * part, total, share);
 }
 
-/* C and its energy for the period energies of a position, by period and tier. */
+/* C and its energy for the energy so far by period of use, by period and tier. */
 static bool
-cumulate_shares(const Tariff *tariff, const RatePosition *position, const int64_t *bound,
+cumulate_shares(const Tariff *tariff, const int64_t *by_period, const int64_t *bound,
 				Shares *shares)
 {
 	int64_t total = 0;
@@ -144,7 +144,7 @@ cumulate_shares(const Tariff *tariff, const RatePosition *position, const int64_
 
 	memset(shares, 0, sizeof(Shares));
 	for (int period = 0; period < tariff->n_period; period++)
-		if (__builtin_add_overflow(total, position->by_period[period], &total))
+		if (__builtin_add_overflow(total, by_period[period], &total))
 			return false;
 	if (total == 0)
 		return true;
@@ -157,7 +157,7 @@ cumulate_shares(const Tariff *tariff, const RatePosition *position, const int64_
 			upto = below;
 		for (int period = 0; period < tariff->n_period; period++)
 		{
-			int64_t energy = position->by_period[period];
+			int64_t energy = by_period[period];
 			int64_t before;
 			int64_t after;
 			Exact cost;
@@ -188,17 +188,6 @@ sum_periods(const RateLine *const *line, int n, int64_t *wh, int64_t *estimated_
 	return true;
 }
 
-static bool
-move_position(RatePosition *position, const int64_t *wh)
-{
-	for (int period = 0; period < TARIFF_MAX_PERIODS; period++)
-		if (__builtin_add_overflow(position->wh, wh[period], &position->wh) ||
-			__builtin_add_overflow(position->by_period[period], wh[period],
-								   &position->by_period[period]))
-			return false;
-	return true;
-}
-
 /* Energy lines of one period of a step; the estimated Wh follow the lines' Wh. */
 static bool
 append_period_shares(BillVec *bill, const RateLine *key, int period, int64_t wh,
@@ -225,23 +214,31 @@ append_period_shares(BillVec *bill, const RateLine *key, int period, int64_t wh,
 	return true;
 }
 
+/* positions: before the step. */
 static bool
 bill_proportional(const RateLine *const *line, int n, int64_t extra_wh_per_month,
-				  RatePosition *position, BillVec *bill)
+				  const RatePositionVec *positions, BillVec *bill)
 {
 	const RateLine *key = line[0];
 	const Tariff *tariff = key->tariff;
 	int64_t bound[TARIFF_MAX_TIERS - 1];
 	int64_t wh[TARIFF_MAX_PERIODS];
 	int64_t estimated_wh[TARIFF_MAX_PERIODS];
+	int64_t by_period[TARIFF_MAX_PERIODS];
 	Shares before;
 	Shares after;
 
 	if (!tariff_bounds(tariff, key->season, key->accum_start, key->accum_end, extra_wh_per_month,
 					   bound) ||
 		!sum_periods(line, n, wh, estimated_wh) ||
-		!cumulate_shares(tariff, position, bound, &before) || !move_position(position, wh) ||
-		!cumulate_shares(tariff, position, bound, &after))
+		!rate_position_by_period(positions, key->tariff_id, key->accum_start, key->accum_end,
+								 tariff, by_period) ||
+		!cumulate_shares(tariff, by_period, bound, &before))
+		return false;
+	for (int period = 0; period < tariff->n_period; period++)
+		if (__builtin_add_overflow(by_period[period], wh[period], &by_period[period]))
+			return false;
+	if (!cumulate_shares(tariff, by_period, bound, &after))
 		return false;
 	for (int period = 0; period < tariff->n_period; period++)
 		if (!append_period_shares(bill, key, period, wh[period], estimated_wh[period], &before,
@@ -314,60 +311,48 @@ append_all_surcharges(BillVec *bill, int first)
 	return true;
 }
 
-/* A copy of the positions; energy of which no period is known counts under the first. */
+/* Positions the steps start from, with a period open for every line. */
 static void
-copy_positions(const RatePositionVec *before, RatePositionVec *positions)
+begin_positions(const RatePositionVec *before, const RateLine *line, int n,
+				RatePositionVec *positions)
 {
-	memset(positions, 0, sizeof(*positions));
-	for (int i = 0; before && i < before->n; i++)
-	{
-		const RatePosition *from = &before->item[i];
-		RatePosition *to = rate_position(positions, from->tariff_id, from->accum_start);
-		int64_t unknown = from->wh;
-
-		*to = *from;
-		for (int period = 0; period < TARIFF_MAX_PERIODS; period++)
-			unknown -= from->by_period[period];
-		if (unknown > 0)
-			to->by_period[0] += unknown;
-	}
+	rate_position_copy(before, positions);
+	for (int i = 0; i < n; i++)
+		if (!rate_position_is_open(positions, line[i].tariff_id, line[i].accum_start,
+								   line[i].accum_end))
+			rate_position_open(positions, line[i].tariff_id, line[i].accum_start, line[i].accum_end,
+							   line[i].tariff);
 }
 
-/* The energy lines of all steps, in order. */
+static bool
+move_positions(RatePositionVec *positions, const RateLine *const *line, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (!rate_position_add(positions, line[i]->tariff_id, line[i]->tariff, line[i]->day,
+							   line[i]->period, line[i]->wh))
+			return false;
+	return true;
+}
+
+/* The energy lines of all steps, in order; positions is NULL when no step asks for them. */
 static bool
 append_all_energy(const RateLine *const *line, int n, int64_t extra_wh_per_month,
-				  RatePositionVec *positions, bool positioned, BillVec *bill)
+				  RatePositionVec *positions, BillVec *bill)
 {
 	int next;
 
 	for (int i = 0; i < n; i = next)
 	{
-		const RateLine *key = line[i];
-		RatePosition *position = NULL;
+		bool billed;
 
-		for (next = i + 1; next < n && compare_step(key, line[next]) == 0;)
+		for (next = i + 1; next < n && compare_step(line[i], line[next]) == 0;)
 			next++;
-		if (positioned)
-		{
-			position = rate_position(positions, key->tariff_id, key->accum_start);
-			rate_position_use(position, key->tariff);
-		}
-		if (key->tariff->allocation == ALLOCATE_PROPORTIONAL)
-		{
-			if (!bill_proportional(line + i, next - i, extra_wh_per_month, position, bill))
-				return false;
-			continue;
-		}
-		if (!bill_chronological(line + i, next - i, bill))
+		if (line[i]->tariff->allocation == ALLOCATE_PROPORTIONAL)
+			billed = bill_proportional(line + i, next - i, extra_wh_per_month, positions, bill);
+		else
+			billed = bill_chronological(line + i, next - i, bill);
+		if (!billed || (positions && !move_positions(positions, line + i, next - i)))
 			return false;
-		if (positioned)
-		{
-			int64_t wh[TARIFF_MAX_PERIODS];
-			int64_t estimated_wh[TARIFF_MAX_PERIODS];
-
-			if (!sum_periods(line + i, next - i, wh, estimated_wh) || !move_position(position, wh))
-				return false;
-		}
 	}
 	return true;
 }
@@ -379,7 +364,7 @@ rate_bill(const RateLine *line, int n, int64_t extra_wh_per_month, const RatePos
 	int first = bill->n;
 	bool positioned = false;
 	bool billed;
-	RatePositionVec positions;
+	RatePositionVec positions = { 0 };
 	const RateLine **order;
 
 	if (n == 0)
@@ -387,10 +372,12 @@ rate_bill(const RateLine *line, int n, int64_t extra_wh_per_month, const RatePos
 	for (int i = 0; i < n; i++)
 		if (line[i].tariff->allocation == ALLOCATE_PROPORTIONAL)
 			positioned = true;
-	copy_positions(positioned ? before : NULL, &positions);
+	if (positioned)
+		begin_positions(before, line, n, &positions);
 	order = order_lines(line, n);
-	billed = append_all_energy(order, n, extra_wh_per_month, &positions, positioned, bill) &&
-			 append_all_surcharges(bill, first);
+	billed =
+		append_all_energy(order, n, extra_wh_per_month, positioned ? &positions : NULL, bill) &&
+		append_all_surcharges(bill, first);
 	core_free(order);
 	if (positions.item)
 		core_free(positions.item);

@@ -299,40 +299,47 @@ take_reading(RatingRun *run, Meter *meter, const Reading *reading)
 
 /* ---- one account ---- */
 
-void
-rating_positions(const Site *site, Account *account, const RatePieceVec *pieces,
-				 RatePositionVec *positions)
+/* Positions for a walk that starts from the account's present state. */
+static void
+open_positions(const Site *site, Account *account, const RatePieceVec *pieces,
+			   RatePositionVec *positions)
 {
 	int i;
 
-	account_positions(account, positions);
 	for (i = 0; i < pieces->n; i++)
 	{
 		const RatePiece *piece = &pieces->item[i];
-		RatePosition seed = { .tariff_id = piece->tariff_id, .accum_start = piece->accum_start };
-		int before = positions->n;
 
-		(void) rate_position(positions, piece->tariff_id, piece->accum_start);
-		if (positions->n == before || piece->accum_start > account->sealed_to)
+		if (rate_position_is_open(&account->base, piece->tariff_id, piece->accum_start,
+								  piece->accum_end))
 			continue;
-		/* First energy under this code in a period that began before the open days. */
-		usage_position(site, account->account_id, account->sealed_to, &seed, piece->tariff);
-		*rate_position(&account->base, seed.tariff_id, seed.accum_start) = seed;
-		*rate_position(positions, seed.tariff_id, seed.accum_start) = seed;
 		account->dirty = true;
+		/* Of a period that begins after the sealed days nothing can be sealed. */
+		if (piece->accum_start > account->sealed_to)
+			rate_position_open(&account->base, piece->tariff_id, piece->accum_start,
+							   piece->accum_end, piece->tariff);
+		else
+			usage_open_period(site, account->account_id, account->sealed_to, piece, &account->base);
 	}
+	account_positions(account, positions);
 }
 
+/* Energy the statement adds to the accumulation period of a piece. */
 static int64
-base_wh(const Account *account, const RatePiece *piece)
+period_wh(const Account *account, const RatePiece *like)
 {
+	int64 wh = 0;
 	int i;
 
-	for (i = 0; i < account->base.n; i++)
-		if (account->base.item[i].tariff_id == piece->tariff_id &&
-			account->base.item[i].accum_start == piece->accum_start)
-			return account->base.item[i].wh;
-	return 0;
+	for (i = 0; i < account->pieces.n; i++)
+	{
+		const RatePiece *piece = &account->pieces.item[i];
+
+		if (piece->tariff_id == like->tariff_id && piece->day >= like->accum_start &&
+			piece->day < like->accum_end)
+			wh += piece->wh;
+	}
+	return wh;
 }
 
 /*
@@ -350,8 +357,8 @@ order_matters(const Account *account, const RatePositionVec *positions)
 	{
 		const RatePiece *piece = &account->pieces.item[i];
 		int64_t bound[TARIFF_MAX_TIERS];
-		int64 begin = base_wh(account, piece);
-		int64 end = 0;
+		int64_t begin;
+		int64_t end;
 		int k;
 
 		if (piece->tariff->n_tier == 1 || piece->tariff->allocation == ALLOCATE_PROPORTIONAL)
@@ -359,16 +366,13 @@ order_matters(const Account *account, const RatePositionVec *positions)
 		if (piece->tariff->n_season > 1 && account->sealed_to < piece->day - 1)
 			return true;
 		if (!tariff_bounds(piece->tariff, piece->season, piece->accum_start, piece->accum_end,
-						   account->tier_extra_wh, bound))
+						   account->tier_extra_wh, bound) ||
+			!rate_position_wh(&account->base, piece->tariff_id, piece->accum_start,
+							  piece->accum_end, &begin) ||
+			!rate_position_wh(positions, piece->tariff_id, piece->accum_start, piece->accum_end,
+							  &end))
 			return true;
-		for (k = 0; k < positions->n; k++)
-			if (positions->item[k].tariff_id == piece->tariff_id &&
-				positions->item[k].accum_start == piece->accum_start)
-				end = positions->item[k].wh;
-		for (k = 0; k < account->pieces.n; k++)
-			if (account->pieces.item[k].tariff_id == piece->tariff_id &&
-				account->pieces.item[k].accum_start == piece->accum_start)
-				end += account->pieces.item[k].wh;
+		end += period_wh(account, piece);
 		for (k = 0; k < piece->tariff->n_tier - 1; k++)
 			if (begin < bound[k] && bound[k] < end)
 				return true;
@@ -403,7 +407,7 @@ walk_account(RatingRun *run, Account *account)
 			mark_rerate(account, account->pieces.item[i].day);
 	if (account->rerate_from != NO_RERATE)
 		return;
-	rating_positions(run->site, account, &account->pieces, &run->positions);
+	open_positions(run->site, account, &account->pieces, &run->positions);
 	if (several && order_matters(account, &run->positions))
 	{
 		mark_rerate(account, account->sealed_to);

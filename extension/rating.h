@@ -29,8 +29,4 @@ extern void rating_begin(RatingRun *run, const Site *site);
 /* Seal what can be sealed, decide what the balance calls for, write everything back. */
 extern void rating_finish(RatingRun *run, Account *account, int n_account);
 
-/* Positions for a walk that starts from the account's present state; seeds missing ones. */
-extern void rating_positions(const Site *site, Account *account, const RatePieceVec *pieces,
-							 RatePositionVec *positions);
-
 #endif

@@ -443,7 +443,7 @@ drop_pieces_before(RatePieceVec *pieces, int32 day)
 
 /* Positions at the start of from_day for every period the pieces fall into. */
 static void
-seed_positions(const Site *site, int32 account_id, const RatePieceVec *pieces, int32 from_day,
+open_positions(const Site *site, int32 account_id, const RatePieceVec *pieces, int32 from_day,
 			   RatePositionVec *positions)
 {
 	int i;
@@ -451,14 +451,10 @@ seed_positions(const Site *site, int32 account_id, const RatePieceVec *pieces, i
 	for (i = 0; i < pieces->n; i++)
 	{
 		const RatePiece *piece = &pieces->item[i];
-		int before = positions->n;
-		RatePosition seed = { .tariff_id = piece->tariff_id, .accum_start = piece->accum_start };
 
-		(void) rate_position(positions, piece->tariff_id, piece->accum_start);
-		if (positions->n == before || piece->accum_start > from_day)
-			continue;
-		usage_position(site, account_id, from_day, &seed, piece->tariff);
-		*rate_position(positions, seed.tariff_id, seed.accum_start) = seed;
+		if (!rate_position_is_open(positions, piece->tariff_id, piece->accum_start,
+								   piece->accum_end))
+			usage_open_period(site, account_id, from_day, piece, positions);
 	}
 }
 
@@ -478,8 +474,8 @@ rerate_compute(const Site *site, const RerateAsk *ask, RerateResult *result)
 		term_pieces(site, ask, &term[i], from, &pieces, result);
 	drop_pieces_before(&pieces, ask->from_day);
 	rate_sort(&pieces);
-	seed_positions(site, ask->account_id, &pieces, ask->from_day, &positions);
-	positions_copy(&positions, &result->before);
+	open_positions(site, ask->account_id, &pieces, ask->from_day, &result->before);
+	rate_position_copy(&result->before, &positions);
 	if (rate_walk(pieces.item, pieces.n, ask->tier_extra_wh, &positions, &result->lines, ask->trace,
 				  ask->context) != RATE_OK)
 		out_of_range("energy");

@@ -163,10 +163,10 @@ static void
 correct_sealed_days(RatingRun *run, Account *account, int32 from_day, const RerateResult *result)
 {
 	BillVec bill = { 0 };
-	int i;
 
 	/* Positions at sealed_to follow from the lines before it. */
-	positions_copy(&result->before, &account->base);
+	rate_position_copy(&result->before, &account->base);
+	positions_advance(&account->base, &result->lines, account->sealed_to);
 	account->dirty = true;
 	if (from_day >= account->sealed_to)
 		return;
@@ -175,18 +175,6 @@ correct_sealed_days(RatingRun *run, Account *account, int32 from_day, const Rera
 		seal_post(run->site, account, "correction", bill.item[0].day,
 				  first_entry_of_day(run->site, account->account_id, bill.item[0].day), &bill,
 				  &run->posting, &run->usage);
-	for (i = 0; i < result->lines.n && result->lines.item[i].day < account->sealed_to; i++)
-	{
-		const RateLine *line = &result->lines.item[i];
-		RatePosition *position;
-
-		if (line->accum_end <= account->sealed_to)
-			continue;
-		position = rate_position(&account->base, line->tariff_id, line->accum_start);
-		rate_position_use(position, line->tariff);
-		position->wh += line->wh;
-		position->by_period[line->period] += line->wh;
-	}
 }
 
 static void

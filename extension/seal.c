@@ -140,30 +140,6 @@ seal_standing_bill(const Site *site, const Account *account, const TariffRules *
 		out_of_range("cost");
 }
 
-/* Positions at the start of the next day, without periods that are over. */
-static void
-advance_base(Account *account, const RateLineVec *day_lines, int32 next_day)
-{
-	int kept = 0;
-	int i;
-
-	for (i = 0; i < day_lines->n; i++)
-	{
-		const RateLine *line = &day_lines->item[i];
-		RatePosition *position = rate_position(&account->base, line->tariff_id, line->accum_start);
-
-		rate_position_use(position, line->tariff);
-		position->wh += line->wh;
-		position->by_period[line->period] += line->wh;
-		if (line->accum_end <= next_day)
-			position->accum_start = PG_INT32_MIN;
-	}
-	for (i = 0; i < account->base.n; i++)
-		if (account->base.item[i].accum_start != PG_INT32_MIN)
-			account->base.item[kept++] = account->base.item[i];
-	account->base.n = kept;
-}
-
 static void
 seal_energy(const Site *site, Account *account, int32 day, Posting *posting, UsageBatch *usage)
 {
@@ -181,7 +157,7 @@ seal_energy(const Site *site, Account *account, int32 day, Posting *posting, Usa
 	if (rate_bill(lines.item, lines.n, account->tier_extra_wh, &account->base, &bill) != RATE_OK)
 		out_of_range("cost");
 	seal_post(site, account, "consumption", day, 0, &bill, posting, usage);
-	advance_base(account, &lines, day + 1);
+	positions_advance(&account->base, &lines, day + 1);
 	core_free(lines.item);
 	core_free(bill.item);
 }

@@ -52,11 +52,12 @@ typedef struct Account
 	int32 account_id;
 	int32 last_seq;
 	uint8 last_hash[32];
-	int64 posted_minor;	  /* sum of ledger entries */
-	Exact sealed;		  /* exact cost of sealed lines */
-	int32 sealed_to;	  /* all local days before this one are sealed */
-	Datum base_bytes;			/* base as stored, until it is decoded */
-	RatePositionVec base; /* tier positions at the start of sealed_to */
+	int64 posted_minor; /* sum of ledger entries */
+	Exact sealed;		/* exact cost of sealed lines */
+	int32 sealed_to;	/* all local days before this one are sealed */
+	Datum base_bytes;	/* base as stored, until it is decoded */
+	/* Tier positions at the start of sealed_to; the period of every open line is open in it. */
+	RatePositionVec base;
 	int64 tier_extra_wh;
 	RateLineVec leaving; /* open lines of meters that have left */
 	int32 waits_from;	 /* first day a left meter's energy is not known of; 0: none */
@@ -95,14 +96,15 @@ extern int64 account_balance_of(const Site *site, const Account *account);
 /* Positions now: base plus open lines. */
 extern void account_positions(const Account *account, RatePositionVec *positions);
 
-/* Set the positions of `from` in `to`, leaving others. */
-extern void positions_copy(const RatePositionVec *from, RatePositionVec *to);
+/* Move positions on by lines sorted by day, up to the start of a day. */
+extern void positions_advance(RatePositionVec *positions, const RateLineVec *lines, int32 to_day);
 
 /* The order rate_bill takes lines in: day, version, meter. */
 extern void lines_sort(RateLineVec *lines);
 
 /* Lines as stored. The form has a version byte and is the same on every machine. */
 extern Datum lines_encode(const RateLineVec *lines);
+/* Appends. */
 extern void lines_decode(const Site *site, Datum bytes, RateLineVec *lines);
 extern Datum positions_encode(const Site *site, const RatePositionVec *positions);
 extern void positions_decode(const Site *site, Datum bytes, RatePositionVec *positions);

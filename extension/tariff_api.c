@@ -140,46 +140,6 @@ find_or_create(const Site *site, const char *code, int32 *last_version)
 	return tariff_id;
 }
 
-/* Whether two tariffs begin their accumulation periods on the same days, over two years. */
-static bool
-accumulate_alike(const Tariff *a, const Tariff *b)
-{
-	int32 day = cal_day(2024, 1, 1);
-	int32 last = cal_day(2026, 1, 1);
-
-	for (; day < last; day++)
-	{
-		int32 start[2];
-		int32 end[2];
-
-		tariff_accumulation(a, day, &start[0], &end[0]);
-		tariff_accumulation(b, day, &start[1], &end[1]);
-		if (start[0] != start[1] || end[0] != end[1])
-			return false;
-	}
-	return true;
-}
-
-/* All versions of a code share one tier position, so their tiers accumulate over the same periods.
- */
-static void
-check_accumulation(const Site *site, int32 tariff_id, const Tariff *tariff)
-{
-	const TariffCode *code = tariff_code(site, tariff_id);
-	int i;
-
-	for (i = 0; i < code->n && tariff->n_tier > 1; i++)
-		if (code->version[i].tariff->n_tier > 1 &&
-			!accumulate_alike(code->version[i].tariff, tariff))
-			ereport(ERROR,
-					(errcode(ERRCODE_PP_BAD_TARIFF),
-					 errmsg("the tariff definition is refused: its tiers accumulate over other "
-							"periods than version %d's",
-							code->version[i].version),
-					 errdetail("At tiers. The versions of a tariff share one tier position."),
-					 errhint("Keep accumulate and anchor, or define a new code and assign it.")));
-}
-
 /*
  * define_tariff(code, definition, valid_from, options) → version
  * A version is immutable and holds until the next one's valid_from.
@@ -218,7 +178,6 @@ prepay_define_tariff(PG_FUNCTION_ARGS)
 	lock_site_exclusive(site_id);
 	site = site_get(site_id);
 	tariff_id = find_or_create(site, code, &version);
-	check_accumulation(site, tariff_id, tariff);
 	if (!PG_ARGISNULL(2))
 		valid_from = PG_GETARG_TIMESTAMPTZ(2);
 	else

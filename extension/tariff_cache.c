@@ -108,32 +108,6 @@ keep_compiled(const TariffCode *old, int32 version, TransactionId xmin)
 	return NULL;
 }
 
-/*
- * Tier positions are kept by the begin of the accumulation period and shared by all
- * versions of a code, so all have to begin alike: tiered versions do (define_tariff
- * sees to it), and one without tiers counts along with them.
- */
-static void
-share_accumulation(TariffCode *code, int n)
-{
-	const Tariff *tiered = NULL;
-	int i;
-
-	for (i = 0; i < n && tiered == NULL; i++)
-		if (code->version[i].tariff->n_tier > 1)
-			tiered = code->version[i].tariff;
-	for (i = 0; i < n && tiered; i++)
-	{
-		Tariff *tariff = code->version[i].tariff;
-
-		if (tariff->n_tier > 1)
-			continue;
-		tariff->accumulate = tiered->accumulate;
-		tariff->anchor_month = tiered->anchor_month;
-		tariff->anchor_day = tiered->anchor_day;
-	}
-}
-
 static void
 read_versions(const Site *site, CacheEntry *entry)
 {
@@ -164,7 +138,6 @@ read_versions(const Site *site, CacheEntry *entry)
 			version->tariff = compile(site->site_id, entry->key.tariff_id, version->version,
 									  DatumGetJsonbP(db_value(i, 5, &isnull)));
 	}
-	share_accumulation(&fresh, n);
 	fresh.n = n;
 	fresh.code = n ? MemoryContextStrdup(cache_memory, db_text(0, 1)) : NULL;
 	/* Of versions that start together the last one made holds. */

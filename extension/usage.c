@@ -1,6 +1,8 @@
 #include "usage.h"
 
+#include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 
@@ -100,47 +102,26 @@ usage_flush(const Site *site, UsageBatch *batch)
 	batch->n = 0;
 }
 
+/* Energy of the period that is sealed before a day, by version and period of use. */
 static void
-add_by_name(RatePosition *position, const Tariff *tariff, const char *period, int64 wh)
-{
-	int p;
-
-	for (p = 0; p < tariff->n_period; p++)
-		if (strcmp(tariff->period_name[p], period) == 0)
-		{
-			position->by_period[p] += wh;
-			return;
-		}
-	position->by_period[0] += wh;
-}
-
-void
-usage_position(const Site *site, int32 account_id, int32 day, RatePosition *position,
-			   const Tariff *tariff)
+add_sealed(const Site *site, int32 account_id, int32 day, const RatePiece *piece,
+		   RatePositionVec *positions)
 {
 	static DbQuery query = {
 		"SELECT version, period::int4, sum(wh)::bigint FROM prepay.usage_line"
 		" WHERE site_id = $1 AND account_id = $2 AND day >= date '2000-01-01' + $3"
 		" AND day < date '2000-01-01' + $4 AND tariff_id = $5 AND component = 'energy'"
-		" GROUP BY version, period",
+		" GROUP BY version, period HAVING sum(wh) <> 0",
 		5,
 		{ INT4OID, INT4OID, INT4OID, INT4OID, INT4OID }
 	};
-	static DbQuery start = {
-		"SELECT round(tier_start_kwh * 1000)::bigint, opened_at FROM prepay.account"
-		" WHERE site_id = $1 AND account_id = $2 AND tier_start_kwh <> 0",
-		2,
-		{ INT4OID, INT4OID }
-	};
 	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id),
-					 Int32GetDatum(position->accum_start), Int32GetDatum(day),
-					 Int32GetDatum(position->tariff_id) };
+					 Int32GetDatum(piece->accum_start), Int32GetDatum(day),
+					 Int32GetDatum(piece->tariff_id) };
 	int n = db_run(&query, args);
 	int32 *version = palloc(sizeof(int32) * Max(n, 1));
 	int32 *period = palloc(sizeof(int32) * Max(n, 1));
 	int64 *wh = palloc(sizeof(int64) * Max(n, 1));
-	int32 accum_start;
-	int32 accum_end;
 	int i;
 
 	for (i = 0; i < n; i++)
@@ -149,25 +130,46 @@ usage_position(const Site *site, int32 account_id, int32 day, RatePosition *posi
 		period[i] = db_int32(i, 2);
 		wh[i] = db_int64(i, 3);
 	}
-	position->wh = 0;
-	position->tariff = tariff;
-	memset(position->by_period, 0, sizeof(position->by_period));
+	/* Compiling a version may run a query, so it comes after the rows. */
 	for (i = 0; i < n; i++)
 	{
-		const Tariff *of = tariff_of_version(site, position->tariff_id, version[i]);
+		RatePosition *position =
+			rate_position_open(positions, piece->tariff_id, piece->accum_start, piece->accum_end,
+							   tariff_of_version(site, piece->tariff_id, version[i]));
 
 		position->wh += wh[i];
-		add_by_name(position, tariff, of->period_name[period[i]], wh[i]);
+		position->by_period[period[i]] += wh[i];
 	}
-	if (db_run(&start, args) == 1)
-	{
-		int64 start_wh = db_int64(0, 1);
-		int32 opened = site_local_day(site, db_time(0, 2));
+}
 
-		tariff_accumulation(tariff, opened, &accum_start, &accum_end);
-		if (accum_start == position->accum_start)
-			position->wh += start_wh;
-	}
+/* What the account had used of the period when it was opened: tier_start_kwh. */
+static int64
+brought_wh(const Site *site, int32 account_id, const RatePiece *piece)
+{
+	static DbQuery query = {
+		"SELECT round(tier_start_kwh * 1000)::bigint, opened_at FROM prepay.account"
+		" WHERE site_id = $1 AND account_id = $2 AND tier_start_kwh <> 0",
+		2,
+		{ INT4OID, INT4OID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id) };
+	int32 opened;
+
+	if (db_run(&query, args) == 0)
+		return 0;
+	opened = site_local_day(site, db_time(0, 2));
+	return opened >= piece->accum_start && opened < piece->accum_end ? db_int64(0, 1) : 0;
+}
+
+void
+usage_open_period(const Site *site, int32 account_id, int32 day, const RatePiece *piece,
+				  RatePositionVec *positions)
+{
+	rate_position_open(positions, piece->tariff_id, piece->accum_start, piece->accum_end,
+					   piece->tariff)
+		->wh += brought_wh(site, account_id, piece);
+	if (piece->accum_start < day)
+		add_sealed(site, account_id, day, piece, positions);
 }
 
 static void
@@ -193,27 +195,34 @@ put_usage_row(ReturnSetInfo *result, const BillLine *line)
 }
 
 /*
- * open_usage(site_id, tier_extra_wh, tier_base, open_lines) → setof usage_row: the open
- * lines of one meter (or of meters that left) priced. For the views; reads tariffs only.
+ * open_usage(site_id, tier_extra_wh, tier_base, open_lines[]) → setof usage_row: all
+ * open lines of an account priced together: what proportional tiers make of one meter's
+ * energy depends on the others'. For the views; reads tariffs only.
  */
 Datum
 prepay_open_usage(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ArrayType *array = PG_GETARG_ARRAYTYPE_P(3);
 	DbSession session;
 	RateLineVec lines = { 0 };
 	RatePositionVec base = { 0 };
 	BillVec bill = { 0 };
 	const Site *site;
+	Datum *element;
+	bool *isnull;
+	int n;
 	int i;
 
 	InitMaterializedSRF(fcinfo, 0);
-	if (VARSIZE_ANY_EXHDR(PG_GETARG_BYTEA_PP(3)) == 0)
-		return (Datum) 0;
+	deconstruct_array(array, BYTEAOID, -1, false, TYPALIGN_INT, &element, &isnull, &n);
 	db_enter(&session);
 	site = site_get(PG_GETARG_INT32(0));
-	positions_decode(site, PG_GETARG_DATUM(2), &base);
-	lines_decode(site, PG_GETARG_DATUM(3), &lines);
+	for (i = 0; i < n; i++)
+		if (!isnull[i])
+			lines_decode(site, element[i], &lines);
+	if (lines.n > 0)
+		positions_decode(site, PG_GETARG_DATUM(2), &base);
 	lines_sort(&lines);
 	if (rate_bill(lines.item, lines.n, PG_GETARG_INT64(1), &base, &bill) != RATE_OK)
 		out_of_range("cost");

@@ -20,10 +20,11 @@ extern void usage_add(UsageBatch *batch, int32 account_id, const BillLine *line,
 extern void usage_flush(const Site *site, UsageBatch *batch);
 
 /*
- * Tier positions at the start of a local day from what is sealed before it,
- * for one code and accumulation period; includes the account's tier_start_kwh.
+ * Open the accumulation period of a piece in positions: what is sealed of its tariff
+ * code on the period's days before `day`, and the account's tier_start_kwh where the
+ * account was opened in the period.
  */
-extern void usage_position(const Site *site, int32 account_id, int32 day, RatePosition *position,
-						   const Tariff *tariff);
+extern void usage_open_period(const Site *site, int32 account_id, int32 day, const RatePiece *piece,
+							  RatePositionVec *positions);
 
 #endif

@@ -22,6 +22,15 @@ INSERT INTO version VALUES
 	-- In order of time, then shared, and back.
 	('shared', '-infinity', '{"tiers": {"upto": [10]}, "prices": [1, 2]}'),
 	('shared', '2026-04-05', '{"tiers": {"upto": [10], "allocation": "proportional"}, "prices": [1, 2]}'),
+	-- Periods of use that go and come back.
+	('back', '-infinity', '{"periods": ["p", "q"], "schedule": [{"slots": [["00:00", "p"], ["12:00", "q"]]}],
+		"tiers": {"upto": [10], "allocation": "proportional"}, "prices": {"p": [1, 2], "q": [3, 4]}}'),
+	('back', '2026-04-03', '{"tiers": {"upto": [10], "allocation": "proportional"}, "prices": [1, 2]}'),
+	('back', '2026-04-05', '{"periods": ["q", "p"], "schedule": [{"slots": [["00:00", "p"], ["12:00", "q"]]}],
+		"tiers": {"upto": [10], "allocation": "proportional"}, "prices": {"p": [1, 2], "q": [3, 4]}}'),
+	-- By year, then by month: 9 kWh are 5 at 1 and 4 at 2; April had 9, so 3 at 1 and 2 at 3: 22.
+	('kind', '-infinity', '{"tiers": {"accumulate": "year", "upto": [5]}, "prices": [1, 2]}'),
+	('kind', '2026-04-05', '{"tiers": {"accumulate": "month", "upto": [12]}, "prices": [1, 3]}'),
 	-- Prices alone.
 	('reverse', '-infinity', '{"prices": 1}');
 SELECT count(prepay.define_tariff(site || '/' || account, definition, NULLIF(valid_from, '-infinity')))
@@ -49,19 +58,15 @@ SELECT 2, meter_id, r.at, r.kwh, CASE code WHEN 'reverse' THEN r.reverse END FRO
 
 SELECT a.account, a.balance, b.balance = a.balance AS same_at_once
 FROM prepay.account_status a JOIN prepay.account_status b ON a.account = b.account AND a.site = 'a' AND b.site = 'b'
-WHERE a.account <> 'fewer' ORDER BY a.account;
+WHERE a.account NOT IN ('fewer', 'back') ORDER BY a.account;
 -- How a bound is shared with a period that is gone is one thing; that both ways agree is another.
-SELECT b.balance = a.balance AS same_at_once
+SELECT a.account, b.balance = a.balance AS same_at_once
 FROM prepay.account_status a JOIN prepay.account_status b ON a.account = b.account AND a.site = 'a' AND b.site = 'b'
-WHERE a.account = 'fewer';
-SELECT account, day, version, period, tier, kwh, amount FROM prepay.usage_daily WHERE site = 'a' AND account <> 'fewer' AND kwh <> 0
+WHERE a.account IN ('fewer', 'back') ORDER BY a.account;
+SELECT account, day, version, period, tier, kwh, amount FROM prepay.usage_daily WHERE site = 'a' AND account NOT IN ('fewer', 'back') AND kwh <> 0
 EXCEPT SELECT account, day, version, period, tier, kwh, amount FROM prepay.usage_daily WHERE site = 'b';
 SELECT * FROM prepay.verify();
 -- And again when a late reading makes everything be rated anew.
 INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) SELECT site_id, meter_id, '2026-04-05 12:00', 11.5 FROM prepay.meter;
 SELECT count(DISTINCT balance) = 1 AS same FROM prepay.account_status GROUP BY account;
 SELECT * FROM prepay.verify();
--- Versions share one tier position, so tiers of a code accumulate over the same periods.
-\set VERBOSITY sqlstate
-SELECT prepay.define_tariff('a/shared', '{"tiers": {"accumulate": "year", "upto": [10]}, "prices": [1, 2]}', '2026-05-01');
-SELECT prepay.define_tariff('a/shared', '{"tiers": {"accumulate": "day_allowance", "upto": [10]}, "prices": [1, 2]}', '2026-05-01');

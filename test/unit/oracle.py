@@ -253,18 +253,23 @@ def tier_energy(bounds, a, b):
     return [max(0, min(b, hi) - max(a, lo)) for lo, hi in zip(edges, edges[1:])]
 
 
-def walk(pieces, positions, extra):
-    lines = {}
-    for end, start, meter, number, period, day, v, wh, estimated in pieces:
-        key = v.accumulation(day)[0]
-        at = positions.get(key, 0)
+def held(used, span, start):
+    """Energy of the days of an accumulation period: before the case, and in it so far."""
+    return start.get(span, 0) + sum(wh for day, wh in used.items() if span[0] <= day < span[1])
+
+
+def walk(pieces, start, extra):
+    """start: energy so far by accumulation period (begin, end)."""
+    lines, used = {}, {}
+    for _, _, meter, number, period, day, v, wh, estimated in pieces:
+        at = held(used, v.accumulation(day), start)
         bounds = [] if v.proportional else v.bounds(day, extra)
         for tier, energy in enumerate(tier_energy(bounds, at, at + wh)):
             if energy:
                 line = lines.setdefault((meter, day, number, period, tier), [0, 0, v])
                 line[0] += energy
                 line[1] += energy if estimated else 0
-        positions[key] = at + wh
+        used[day] = used.get(day, 0) + wh
     return lines
 
 
@@ -286,26 +291,33 @@ def cumulative(v, energies, bounds):
     return result
 
 
-def bill(lines, positions, extra):
-    """positions: by accumulation start, (names, energy by period)."""
+def by_name(v, used):
+    """Energy (names, by period) under the names of a version."""
+    energies = [0] * len(v.periods)
+    for names, parts in used:
+        for name, energy in zip(names, parts):
+            energies[v.periods.index(name) if name in v.periods else 0] += energy
+    return energies
+
+
+def bill(lines, start, extra):
+    """start: by accumulation period (begin, end), [(names, energy by period)]."""
     result = []
     steps = {}
     for (meter, day, number, period, tier), (wh, est, v) in lines.items():
         steps.setdefault((day, number, meter), []).append((period, tier, wh, est, v))
     surcharges = []
+    done = []
     for (day, number, meter), step in sorted(steps.items()):
         v = step[0][4]
-        key = v.accumulation(day)[0]
-        names, energies = positions.get(key, (v.periods, [0] * len(v.periods)))
-        if names is not v.periods:
-            moved = [0] * len(v.periods)
-            for name, energy in zip(names, energies):
-                moved[v.periods.index(name) if name in v.periods else 0] += energy
-            energies = moved
-        after = list(energies)
+        span = v.accumulation(day)
+        energies = by_name(v, start.get(span, []) +
+                           [use for when, *use in done if span[0] <= when < span[1]])
+        mine = [0] * len(v.periods)
         for period, _, wh, _, _ in step:
-            after[period] += wh
-        positions[key] = (v.periods, after)
+            mine[period] += wh
+        after = [a + b for a, b in zip(energies, mine)]
+        done.append((day, v.periods, mine))
         rows = []
         if v.proportional:
             bounds = v.bounds(day, extra)
@@ -491,7 +503,7 @@ def random_case(rng):
         names = periods[:] if rng.random() < 0.6 else rng.sample("abcdef", rng.randint(1, 5))
         definition = random_definition(rng, calendar, coarse, names, start // DAY)
         tiers = versions[0]["definition"].get("tiers") if versions else None
-        if tiers and rng.random() < 0.7 and "tiers" in definition:
+        if tiers and rng.random() < 0.4 and "tiers" in definition:
             # The same accumulation period, so that the position is shared.
             definition["tiers"].pop("anchor", None)
             same = {k: tiers[k] for k in ("accumulate", "anchor") if k in tiers}
@@ -518,10 +530,13 @@ def random_case(rng):
             t += length
     rng.shuffle(case["intervals"])
     if rng.random() < 0.4:
-        v = models[0]
-        key = v.accumulation(zone.wall(min(i[1] for i in case["intervals"]))[0])[0]
-        energies = [rng.randint(0, 40_000) for _ in v.periods]
-        case["positions"] = [{"accum_start": key, "wh": sum(energies), "by_period": energies}]
+        day = zone.wall(min(i[1] for i in case["intervals"]))[0]
+        for span in {v.accumulation(day) for v in models}:
+            index = rng.randrange(len(models))
+            energies = [rng.randint(0, 40_000) for _ in models[index].periods]
+            case["positions"].append({"accum": list(span), "version": index,
+                                      "by_period": energies,
+                                      "wh": sum(energies) + rng.choice([0, 0, 5000])})
     case["standing"] = [[rng.randrange(len(versions)), start // DAY + rng.randint(0, 60),
                          rng.random() < 0.3] for _ in range(3)]
     return decimals(case)
@@ -541,22 +556,12 @@ def expected(case):
     for interval in case["intervals"]:
         pieces += pieces_of(zone, versions, interval, step)
     pieces.sort(key=lambda p: p[:5])
-    lines = walk(pieces, {p["accum_start"]: p["wh"] for p in case["positions"]}, case["extra"])
-    first = None
-    if lines:
-        first_key = min((day, number, meter) for meter, day, number, _, _ in lines)
-        first = next(v for v in versions if v.number == first_key[1])
-    # Positions are given under the periods of the version that uses them first.
-    positions = {}
-    for p in case["positions"]:
-        user = next((v for (_, day, number, _, _), (_, _, v) in
-                     sorted(lines.items(), key=lambda i: (i[0][1], i[0][2], i[0][0]))
-                     if v.accumulation(day)[0] == p["accum_start"]), first)
-        if user:
-            energies = p["by_period"] + [0] * 16
-            kept = energies[:len(user.periods)]
-            positions[p["accum_start"]] = (user.periods, kept)
-    billed = bill(lines, positions, case["extra"])
+    lines = walk(pieces, {tuple(p["accum"]): p["wh"] for p in case["positions"]}, case["extra"])
+    # Energy of no known period of use counts under the first of whoever asks.
+    start = {tuple(p["accum"]): [(versions[p["version"]].periods, p["by_period"]),
+                                 ([None], [p["wh"] - sum(p["by_period"])])]
+             for p in case["positions"]}
+    billed = bill(lines, start, case["extra"])
     rows = []
     for index, day, cut in case["standing"]:
         rows += standing(versions[index], day, cut)

@@ -5,10 +5,11 @@
  * result:
  *
  *   {"zone": {"at": [..], "offset_s": [..]}, "extra": Wh,
- *    "versions": [{"from": us, "to": us, "version": n, "definition": {..}, "calendar": [[day,
- * type]]}], "positions": [{"accum_start": day, "wh": n, "by_period": [..]}], "intervals": [[meter,
- * from, to, wh, estimated, [wh by period] or null]], "batch": pieces a walk, "standing": [[version
- * index, day, cut]]}
+ *    "versions": [{"from": us, "to": us, "version": n, "definition": {..},
+ *                  "calendar": [[day, type]]}],
+ *    "positions": [{"accum": [day, day], "version": index, "wh": n, "by_period": [..]}],
+ *    "intervals": [[meter, from, to, wh, estimated, [wh by period] or null]],
+ *    "batch": pieces a walk, "standing": [[version index, day, cut]]}
  *
  *   {"lines": [[meter, day, version, period, tier, wh, estimated_wh]],
  *    "bill": [[component, index, meter, day, version, period, tier, wh, estimated_wh, amount]],
@@ -89,15 +90,18 @@ read_version(const Doc *doc, RateSpan *span)
 }
 
 static void
-read_positions(const Doc *list, RatePositionVec *positions)
+read_positions(const Doc *list, const RateSpan *span, RatePositionVec *positions)
 {
 	for (int i = 0; i < list->n; i++)
 	{
-		int32_t start = (int32_t) doc_int(doc_need(&list->item[i], "accum_start"));
-		RatePosition *position = rate_position(positions, 1, start);
-		const Doc *by_period = doc_need(&list->item[i], "by_period");
+		const Doc *doc = &list->item[i];
+		const Doc *accum = doc_need(doc, "accum");
+		const Doc *by_period = doc_need(doc, "by_period");
+		RatePosition *position = rate_position_open(
+			positions, 1, (int32_t) doc_int(&accum->item[0]), (int32_t) doc_int(&accum->item[1]),
+			span[doc_int(doc_need(doc, "version"))].tariff);
 
-		position->wh = doc_int(doc_need(&list->item[i], "wh"));
+		position->wh = doc_int(doc_need(doc, "wh"));
 		for (int p = 0; p < by_period->n; p++)
 			position->by_period[p] = doc_int(&by_period->item[p]);
 	}
@@ -179,11 +183,12 @@ rate(const Doc *doc, const CalZone *zone, const RateSpan *span, int n_span)
 	BillVec standing = { 0 };
 	Exact cost;
 
-	read_positions(doc_need(doc, "positions"), &positions);
-	read_positions(doc_need(doc, "positions"), &before);
+	read_positions(doc_need(doc, "positions"), span, &before);
+	rate_position_copy(&before, &positions);
 	for (int i = 0; i < intervals->n; i++)
 		split(zone, span, n_span, &intervals->item[i], &pieces);
 	rate_sort(&pieces);
+	rate_position_open_all(&positions, pieces.item, pieces.n);
 	for (int done = 0; done < pieces.n; done += batch)
 		if (rate_walk(pieces.item + done, pieces.n - done < batch ? pieces.n - done : batch, extra,
 					  &positions, &lines, NULL, NULL) != RATE_OK)

@@ -188,7 +188,8 @@ proportional_lines_may_be_negative(void **state)
 {
 	Tariff *t = tariff(SHARED);
 	RatePositionVec before = { 0 };
-	RatePosition *position = rate_position(&before, 1, cal_day(2023, 5, 1));
+	RatePosition *position =
+		rate_position_open(&before, 1, cal_day(2023, 5, 1), cal_day(2023, 6, 1), t);
 	BillVec bill = { 0 };
 	Account account;
 
@@ -341,11 +342,10 @@ proportional_steps_telescope(void **state)
 							 rate_bill(account.lines.item + done, end - done, 0, &before, &bill));
 			for (; done < end; done++)
 			{
-				RatePosition *position =
-					rate_position(&before, 1, account.lines.item[done].accum_start);
+				const RateLine *line = &account.lines.item[done];
 
-				position->wh += account.lines.item[done].wh;
-				position->by_period[account.lines.item[done].period] += account.lines.item[done].wh;
+				rate_position_open(&before, 1, line->accum_start, line->accum_end, t);
+				assert_true(rate_position_add(&before, 1, t, line->day, line->period, line->wh));
 			}
 		}
 		add_totals(&daily, &bill);

@@ -24,7 +24,7 @@ start_at(Account *account, const Tariff *t, int64_t wh)
 
 	tariff_accumulation(t, cal_day(2023, 5, 10), &accum_start, &accum_end);
 	account_open(account, &zone_utc, t);
-	rate_position(&account->positions, 1, accum_start)->wh = wh;
+	rate_position_open(&account->positions, 1, accum_start, accum_end, t)->wh = wh;
 }
 
 static void
@@ -258,7 +258,6 @@ versions_share_the_position(void **state)
 	account_use(&account, noon - HOUR_US, noon + HOUR_US, 2400);
 	/* 1 at 1, 0.2 at 2; from 1.2 on 0.3 at 10, 0.9 at 20 */
 	assert_string_equal("22.4", account_cost(&account));
-	assert_int_equal(1, account.positions.n);
 	account_close(&account);
 	tariff_free(old);
 	tariff_free(new);
@@ -306,6 +305,68 @@ trace_tells_every_step(void **state)
 	tariff_free(t);
 }
 
+/* By month from June on, by year before: each finds the energy of its own period. */
+static void
+versions_may_accumulate_over_other_periods(void **state)
+{
+	Tariff *old = tariff("{'tiers': {'accumulate': 'year', 'upto': [100]}, 'prices': [1, 2]}");
+	Tariff *new = tariff("{'tiers': {'accumulate': 'month', 'upto': [10]}, 'prices': [1, 10]}");
+	const int64_t change = at(2023, 6, 11, 0, 0, 0);
+	Account account;
+	int64_t wh;
+
+	(void) state;
+	account_open(&account, &zone_utc, old);
+	account.span[1] = account.span[0];
+	account.span[0].to = account.span[1].from = change;
+	account.span[1].version = 2;
+	account.span[1].tariff = new;
+	account.n_span = 2;
+	account_add(&account, 1, at(2023, 5, 31, 22, 0, 0), at(2023, 5, 31, 23, 0, 0), 97000);
+	account_add(&account, 1, at(2023, 6, 1, 1, 0, 0), at(2023, 6, 1, 2, 0, 0), 4000);
+	account_add(&account, 1, change, change + HOUR_US, 8000);
+	account_walk(&account);
+	/* 100 at 1 and 1 at 2 by year; June had 4 before the change: 6 at 1, 2 at 10 */
+	assert_string_equal("128", account_cost(&account));
+	assert_true(
+		rate_position_wh(&account.positions, 1, cal_day(2023, 1, 1), cal_day(2024, 1, 1), &wh));
+	assert_int_equal(109000, wh);
+	assert_true(
+		rate_position_wh(&account.positions, 1, cal_day(2023, 6, 1), cal_day(2023, 7, 1), &wh));
+	assert_int_equal(12000, wh);
+	rate_position_close_before(&account.positions, cal_day(2023, 7, 1));
+	assert_false(
+		rate_position_is_open(&account.positions, 1, cal_day(2023, 6, 1), cal_day(2023, 7, 1)));
+	assert_true(
+		rate_position_is_open(&account.positions, 1, cal_day(2023, 1, 1), cal_day(2024, 1, 1)));
+	account_close(&account);
+	tariff_free(old);
+	tariff_free(new);
+}
+
+/* Periods of the same begin are not the same period. */
+static void
+positions_differ_by_end(void **state)
+{
+	Tariff *t = tariff("{'prices': 1}");
+	RatePositionVec positions = { 0 };
+	int64_t wh;
+
+	(void) state;
+	rate_position_open(&positions, 1, 0, 31, t);
+	rate_position_open(&positions, 1, 0, 366, t);
+	assert_true(rate_position_add(&positions, 1, t, 30, 0, 5));
+	assert_true(rate_position_add(&positions, 1, t, 31, 0, 7));
+	assert_true(rate_position_add(&positions, 2, t, 31, 0, 100));
+	assert_true(rate_position_wh(&positions, 1, 0, 31, &wh));
+	assert_int_equal(5, wh);
+	assert_true(rate_position_wh(&positions, 1, 0, 366, &wh));
+	assert_int_equal(12, wh);
+	assert_false(rate_position_add(&positions, 1, t, 31, 0, INT64_MAX));
+	free(positions.item);
+	tariff_free(t);
+}
+
 static void
 positions_follow_periods_by_name(void **state)
 {
@@ -315,16 +376,24 @@ positions_follow_periods_by_name(void **state)
 	Tariff *new = tariff(
 		"{'periods': ['c', 'a'], 'prices': {'a': 1, 'c': 1}, 'schedule': [{'slots': [['00:00', "
 		"'a']]}]}");
-	RatePosition position = { .wh = 60, .by_period = { 10, 20, 30 } };
+	RatePositionVec positions = { 0 };
+	int64_t by_period[TARIFF_MAX_PERIODS];
 
 	(void) state;
-	rate_position_use(&position, old);
-	assert_int_equal(20, position.by_period[1]);
-	rate_position_use(&position, new);
-	assert_int_equal(20 + 30, position.by_period[0]);
-	assert_int_equal(10, position.by_period[1]);
-	assert_int_equal(0, position.by_period[2]);
-	assert_int_equal(60, position.wh);
+	rate_position_open(&positions, 1, 0, 31, old)->wh = 5; /* of no known period */
+	for (int p = 0; p < 3; p++)
+		assert_true(rate_position_add(&positions, 1, old, 3, p, 10 * (p + 1)));
+	assert_true(rate_position_add(&positions, 1, new, 4, 1, 100));
+	assert_true(rate_position_by_period(&positions, 1, 0, 31, new, by_period));
+	assert_int_equal(20 + 30 + 5, by_period[0]);
+	assert_int_equal(10 + 100, by_period[1]);
+	assert_int_equal(0, by_period[2]);
+	/* Nothing was lost on the way: b is b again for a version that knows it. */
+	assert_true(rate_position_by_period(&positions, 1, 0, 31, old, by_period));
+	assert_int_equal(10 + 100 + 5, by_period[0]);
+	assert_int_equal(20, by_period[1]);
+	assert_int_equal(30, by_period[2]);
+	free(positions.item);
 	tariff_free(old);
 	tariff_free(new);
 }
@@ -568,6 +637,8 @@ main(void)
 		cmocka_unit_test(meters_share_the_position),
 		cmocka_unit_test(versions_share_the_position),
 		cmocka_unit_test(trace_tells_every_step),
+		cmocka_unit_test(versions_may_accumulate_over_other_periods),
+		cmocka_unit_test(positions_differ_by_end),
 		cmocka_unit_test(positions_follow_periods_by_name),
 		cmocka_unit_test(lines_are_unique),
 		cmocka_unit_test(overflow_is_an_error),

@@ -56,7 +56,7 @@ start_position(RatePositionVec *positions, const Tariff *t, int64_t from, const 
 
 	cal_local(&zone_shanghai, from, &local);
 	tariff_accumulation(t, local.day, &accum_start, &accum_end);
-	position = rate_position(positions, 1, accum_start);
+	position = rate_position_open(positions, 1, accum_start, accum_end, t);
 	position->wh = wh_of(doc_need(start, "kwh"));
 	for (int p = 0; by_period && p < t->n_period; p++)
 		position->by_period[p] = wh_of(doc_need(by_period, t->period_name[p]));
