@@ -12,8 +12,13 @@
 const char *
 accept_value(const Site *site, const Meter *meter, const Reading *reading, int64 drift_limit_us)
 {
+	int i;
+
 	if (reading->wh < 0 || (reading->reverse_wh < 0 && reading->reverse_wh != -1))
 		return "negative";
+	for (i = 0; i < reading->tou.n; i++)
+		if (reading->tou.wh[i] < 0)
+			return "negative";
 	if (meter->register_max_wh > 0 && reading->wh >= meter->register_max_wh)
 		return "over_modulus";
 	if (reading->read_at > site->now + drift_limit_us)
@@ -55,6 +60,18 @@ accept_step(const Meter *meter, TimestampTz from, int64 from_wh, int64 from_reve
 		step->reverse_wh = to_reverse_wh - from_reverse_wh;
 	}
 	return NULL;
+}
+
+const char *
+accept_periods(const Site *site, const Meter *meter, const TouRegisters *from, TimestampTz to_time,
+			   const TouRegisters *to, const RegisterStep *step)
+{
+	TouMap map;
+
+	if (from->n == 0 || to->n == 0)
+		return NULL;
+	map = tou_map_at(site, meter->meter_id, to_time);
+	return tou_contradicts(&map, from, to, step->wh, meter->register_max_wh) ? "period_sum" : NULL;
 }
 
 static int64

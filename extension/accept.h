@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "state.h"
+#include "tou.h"
 
 /* One row of prepay.reading, registers in 10^-3 kWh as displayed. */
 typedef struct Reading
@@ -19,6 +20,7 @@ typedef struct Reading
 	TimestampTz read_at;
 	int64 wh;
 	int64 reverse_wh; /* -1: not read */
+	TouRegisters tou;
 	bool has_kw;
 	Datum kw;
 	int relay_closed; /* -1 not read, 0 open, 1 closed */
@@ -42,6 +44,11 @@ extern const char *accept_value(const Site *site, const Meter *meter, const Read
 extern const char *accept_step(const Meter *meter, TimestampTz from, int64 from_wh,
 							   int64 from_reverse_wh, TimestampTz to, int64 to_wh,
 							   int64 to_reverse_wh, int64 spike_margin_e6, RegisterStep *step);
+
+/* "period_sum" when time-of-use registers moved by another sum than the total; else NULL. */
+extern const char *accept_periods(const Site *site, const Meter *meter, const TouRegisters *from,
+								  TimestampTz to_time, const TouRegisters *to,
+								  const RegisterStep *step);
 
 /* For the person who reviews it: the values and what they were measured against. */
 extern const char *accept_detail(const Meter *meter, const Reading *reading, const char *reason);

@@ -12,6 +12,7 @@
 #include "account.h"
 #include "db.h"
 #include "lock.h"
+#include "tou.h"
 
 PG_FUNCTION_INFO_V1(prepay_meter_added);
 PG_FUNCTION_INFO_V1(prepay_meter_changes);
@@ -107,6 +108,7 @@ prepay_meter_added(PG_FUNCTION_ARGS)
 	args[1] = Int32GetDatum(int_column(trigger->tg_trigtuple, trigger->tg_relation, "meter_id"));
 	db_enter(&session);
 	db_run(&term, args);
+	tou_set_first_term(DatumGetInt32(args[0]), DatumGetInt32(args[1]));
 	db_run(&state, args);
 	db_run(&control, args);
 	db_leave(&session);
@@ -164,6 +166,7 @@ prepay_meter_changes(PG_FUNCTION_ARGS)
 	TriggerData *trigger = row_trigger(fcinfo, "meter_changes");
 	Datum args[2];
 	DbSession session;
+	const Site *site;
 	const char *dated = NULL;
 	int i;
 
@@ -184,7 +187,15 @@ prepay_meter_changes(PG_FUNCTION_ARGS)
 						errhint("Use prepay.change_meter() with the time from which it holds.")));
 	if (dated && !meter_change_runs)
 		db_run(&term, args);
-	meter_refresh(site_get(DatumGetInt32(args[0])), DatumGetInt32(args[1]));
+	site = site_get(DatumGetInt32(args[0]));
+	if (column_changed(trigger, "model") && !meter_change_runs)
+	{
+		if (db_run(&rated, args) > 0)
+			tou_add_term(site->site_id, DatumGetInt32(args[1]), site->now);
+		else
+			tou_set_first_term(site->site_id, DatumGetInt32(args[1]));
+	}
+	meter_refresh(site, DatumGetInt32(args[1]));
 	db_run(&band, args);
 	db_leave(&session);
 	return PointerGetDatum(NULL);

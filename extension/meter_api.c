@@ -172,9 +172,10 @@ store_term(const Site *site, int32 meter_id, Jsonb *changes, TimestampTz effecti
 							 { INT4OID, INT4OID, TIMESTAMPTZOID } };
 	static DbQuery insert = {
 		"INSERT INTO prepay.meter_term (site_id, meter_id, valid_from, ratio, register_max,"
-		" reverse_energy) SELECT site_id, meter_id, $3, COALESCE($4::numeric, ratio),"
-		" COALESCE($5::numeric, register_max), COALESCE($6, reverse_energy)"
-		" FROM prepay.meter WHERE site_id = $1 AND meter_id = $2",
+		" reverse_energy, period_names, period_step_kwh) SELECT site_id, meter_id, $3,"
+		" COALESCE($4::numeric, ratio), COALESCE($5::numeric, register_max),"
+		" COALESCE($6, reverse_energy), period_names, period_step_kwh FROM prepay.meter_term"
+		" WHERE site_id = $1 AND meter_id = $2 ORDER BY valid_from DESC LIMIT 1",
 		6,
 		{ INT4OID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID }
 	};

@@ -170,6 +170,12 @@ extern RateResult rate_split_periods(const CalZone *zone, const RateSpan *span, 
 									 const int64_t *period_wh, bool estimated, RatePieceVec *pieces,
 									 int64_t *lacking);
 
+/*
+ * Share a whole in proportion to n weights >= 0: largest remainder, the earlier first
+ * on a tie. False when all weights are 0.
+ */
+extern bool rate_share(int64_t whole, const int64_t *weight, int n, int64_t *share);
+
 /* Order of the walk: by end, start, meter_id (then version and period: the order is total). */
 extern int rate_compare_pieces(const void *a, const void *b);
 extern void rate_sort(RatePieceVec *pieces);

@@ -350,6 +350,41 @@ rate_split(const CalZone *zone, const RateSpan *span, int n_span, int32_t meter_
 	return RATE_OK;
 }
 
+bool
+rate_share(int64_t whole, const int64_t *weight, int n, int64_t *share)
+{
+	__int128 total = 0;
+	int64_t rest = whole;
+
+	for (int i = 0; i < n; i++)
+		total += weight[i];
+	if (total == 0)
+		return false;
+	for (int i = 0; i < n; i++)
+	{
+		share[i] = (int64_t) ((__int128) whole * weight[i] / total);
+		rest -= share[i];
+	}
+	for (; rest > 0; rest--)
+	{
+		__int128 largest = -1;
+		int of = 0;
+
+		for (int i = 0; i < n; i++)
+		{
+			__int128 remainder = (__int128) whole * weight[i] - (__int128) share[i] * total;
+
+			if (remainder > largest)
+			{
+				largest = remainder;
+				of = i;
+			}
+		}
+		share[of]++;
+	}
+	return true;
+}
+
 /* Time from the last slot of a period before an interval, or to the first one after it. */
 static int64_t
 slot_distance(const CalZone *zone, const Tariff *tariff, const char *name, int64_t from, int64_t to,

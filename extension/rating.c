@@ -195,6 +195,8 @@ append_interval(RatingRun *run, Meter *meter, const Reading *reading, const Regi
 		return false;
 	n = tariff_code_spans(tariff_code(run->site, meter->tariff_id), from, reading->read_at, span,
 						  MAX_SPANS);
+	if (reading->tou.n > 0 && tou_matters(span, n))
+		return false;
 	switch (rate_split(run->site->zone, span, n, meter->meter_id, from, reading->read_at,
 					   accept_energy(meter, meter->register_wh, meter->reverse_wh, step),
 					   reading->read_at - from > run->gap_us, &account->pieces, &lacking))
@@ -285,6 +287,13 @@ take_reading(RatingRun *run, Meter *meter, const Reading *reading)
 		reason = accept_step(meter, meter->last_read_at, meter->register_wh, meter->reverse_wh,
 							 reading->read_at, reading->wh, reading->reverse_wh,
 							 run->spike_margin_e6, &step);
+		if (reason == NULL && reading->tou.n > 0)
+		{
+			TouRegisters last = tou_believed_at(run->site, meter->meter_id, meter->last_read_at);
+
+			reason =
+				accept_periods(run->site, meter, &last, reading->read_at, &reading->tou, &step);
+		}
 		if (reason)
 		{
 			hold(run, meter, reading, reason);

@@ -16,6 +16,7 @@ typedef struct ReadingColumns
 	int read_at;
 	int kwh;
 	int reverse_kwh;
+	int period_kwh;
 	int kw;
 	int relay_closed;
 } ReadingColumns;
@@ -28,6 +29,7 @@ find_columns(TupleDesc desc, ReadingColumns *columns)
 	columns->read_at = SPI_fnumber(desc, "read_at");
 	columns->kwh = SPI_fnumber(desc, "kwh");
 	columns->reverse_kwh = SPI_fnumber(desc, "reverse_kwh");
+	columns->period_kwh = SPI_fnumber(desc, "period_kwh");
 	columns->kw = SPI_fnumber(desc, "kw");
 	columns->relay_closed = SPI_fnumber(desc, "relay_closed");
 }
@@ -61,6 +63,8 @@ read_slot(TupleTableSlot *slot, const ReadingColumns *columns, Reading *reading)
 	reading->reverse_wh = isnull ? -1 : register_value(value);
 	if (!isnull && reading->reverse_wh == -1)
 		reading->reverse_wh = -2; /* -0.001 kWh was displayed: negative, not absent */
+	value = slot_getattr(slot, columns->period_kwh, &isnull);
+	reading->tou = isnull ? (TouRegisters){ 0 } : tou_registers(value);
 	value = slot_getattr(slot, columns->kw, &isnull);
 	reading->has_kw = !isnull;
 	if (!isnull)

@@ -24,6 +24,7 @@
 #include "db.h"
 #include "seal.h"
 #include "tariff_store.h"
+#include "tou.h"
 
 /* A meter that belonged to the account for a time. */
 typedef struct Term
@@ -40,6 +41,7 @@ typedef struct Facts
 	int64 ratio_e6;
 	int64 register_max_wh;
 	bool reverse_add;
+	TouMap tou;
 } Facts;
 
 typedef struct Believed
@@ -50,6 +52,7 @@ typedef struct Believed
 	int64 reverse_known; /* the last one read up to here; -1: none */
 	bool is_baseline;
 	bool was_waiting;
+	TouRegisters tou;
 } Believed;
 
 typedef struct MeterHistory
@@ -92,12 +95,14 @@ load_facts(const Site *site, int32 meter_id, MeterHistory *history)
 {
 	static DbQuery query = {
 		"SELECT valid_from, (ratio * 1000000)::bigint, (register_max * 1000)::bigint,"
-		" reverse_energy = 'add' FROM prepay.meter_term"
+		" reverse_energy = 'add', period_names, period_step_kwh FROM prepay.meter_term"
 		" WHERE site_id = $1 AND meter_id = $2 ORDER BY valid_from",
 		2,
 		{ INT4OID, INT4OID }
 	};
 	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id) };
+	Datum names;
+	bool isnull;
 	int i;
 
 	history->n_facts = db_run(&query, args);
@@ -108,6 +113,8 @@ load_facts(const Site *site, int32 meter_id, MeterHistory *history)
 		history->facts[i].ratio_e6 = db_int64(i, 2);
 		history->facts[i].register_max_wh = db_int64_or(i, 3, 0);
 		history->facts[i].reverse_add = db_bool(i, 4);
+		names = db_value(i, 5, &isnull);
+		history->facts[i].tou = isnull ? (TouMap){ 0 } : tou_map(names, db_value(i, 6, &isnull));
 	}
 }
 
@@ -118,7 +125,7 @@ load_readings(const Site *site, int32 meter_id, TimestampTz from, TimestampTz to
 {
 	static DbQuery query = {
 		"SELECT r.read_at, r.register_wh, r.reverse_wh, r.mark IS NOT DISTINCT FROM 'baseline',"
-		" r.mark IS NOT DISTINCT FROM 'waiting' FROM prepay.reading_believed r"
+		" r.mark IS NOT DISTINCT FROM 'waiting', r.period_kwh FROM prepay.reading_believed r"
 		" WHERE r.site_id = $1 AND r.meter_id = $2"
 		" AND r.read_at >= COALESCE((SELECT p.read_at FROM prepay.reading_believed p"
 		"  WHERE p.site_id = $1 AND p.meter_id = $2 AND p.read_at <= $3"
@@ -132,6 +139,8 @@ load_readings(const Site *site, int32 meter_id, TimestampTz from, TimestampTz to
 	};
 	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
 					 TimestampTzGetDatum(from), TimestampTzGetDatum(to) };
+	Datum registers;
+	bool isnull;
 	int i;
 
 	history->n = db_run(&query, args);
@@ -145,6 +154,8 @@ load_readings(const Site *site, int32 meter_id, TimestampTz from, TimestampTz to
 		reading->reverse_wh = db_int64(i, 3);
 		reading->is_baseline = db_bool(i, 4);
 		reading->was_waiting = db_bool(i, 5);
+		registers = db_value(i, 6, &isnull);
+		reading->tou = isnull ? (TouRegisters){ 0 } : tou_registers(registers);
 	}
 }
 
@@ -236,38 +247,18 @@ cut_points(const MeterHistory *history, const Term *term, TimestampTz from, Time
 	return n;
 }
 
-/* Shares of a whole by elapsed time: largest remainder, the earlier part first on a tie. */
+#define MAX_CUTS 64
+
+/* Shares of a whole by elapsed time. */
 static void
-share_by_time(int64 whole, const TimestampTz *edge, int parts, int64 *share)
+share_by_time(int64 whole, const TimestampTz *edge, int parts, int64_t *share)
 {
-	__int128 total = edge[parts] - edge[0];
-	int64 left = whole;
+	int64_t elapsed[MAX_CUTS + 1];
 	int i;
 
 	for (i = 0; i < parts; i++)
-	{
-		share[i] = (int64) ((__int128) whole * (edge[i + 1] - edge[i]) / total);
-		left -= share[i];
-	}
-	while (left > 0)
-	{
-		__int128 best = -1;
-		int best_i = 0;
-
-		for (i = 0; i < parts; i++)
-		{
-			__int128 remainder =
-				(__int128) whole * (edge[i + 1] - edge[i]) - (__int128) share[i] * total;
-
-			if (remainder > best)
-			{
-				best = remainder;
-				best_i = i;
-			}
-		}
-		share[best_i]++;
-		left--;
-	}
+		elapsed[i] = edge[i + 1] - edge[i];
+	(void) rate_share(whole, elapsed, parts, share);
 }
 
 typedef struct IntervalWork
@@ -281,7 +272,60 @@ typedef struct IntervalWork
 	RatePieceVec *pieces;
 } IntervalWork;
 
-#define MAX_CUTS 64
+/* What flowed between two instants without a change of the meter's facts or owner. */
+typedef struct Flow
+{
+	TimestampTz from;
+	TimestampTz to;
+	int64 forward;	/* Wh by the forward register */
+	int64 reverse;	/* Wh by the reverse register that count */
+	bool estimated; /* marks energy that has to be shared by time */
+	const TouMap *tou;
+	const int64 *moved; /* by the time-of-use registers; NULL: not told */
+} Flow;
+
+/* The meter's own time-of-use registers tell the periods of all tariffs of the flow apart. */
+static bool
+flow_by_period(const Flow *flow, const RateSpan *span, int n, int64_t *by_period)
+{
+	int i;
+
+	if (flow->moved == NULL || !tou_matters(span, n))
+		return false;
+	/* The first one last: by_period goes by the periods of its tariff. */
+	for (i = n - 1; i >= 0; i--)
+		if (span[i].tariff == NULL ||
+			!tou_share(flow->tou, flow->moved, span[i].tariff, flow->forward, by_period))
+			return false;
+	return true;
+}
+
+static RateResult
+flow_pieces(const IntervalWork *work, const Flow *flow)
+{
+	RateSpan drafted = { .from = flow->from, .to = flow->to, .tariff = work->draft };
+	RateSpan *span = &drafted;
+	int32 meter_id = work->term->meter_id;
+	const CalZone *zone = work->site->zone;
+	int64_t by_period[TARIFF_MAX_PERIODS];
+	int64_t lacking;
+	int64 by_time = flow->forward + flow->reverse;
+	int n = 1;
+
+	if (work->draft == NULL)
+		n = tariff_spans(work->site, work->rules, flow->from, flow->to, &span);
+	if (flow_by_period(flow, span, n, by_period))
+	{
+		RateResult result = rate_split_periods(zone, span, n, meter_id, flow->from, flow->to,
+											   by_period, flow->estimated, work->pieces, &lacking);
+
+		if (result != RATE_OK || flow->reverse == 0)
+			return result;
+		by_time = flow->reverse;
+	}
+	return rate_split(zone, span, n, meter_id, flow->from, flow->to, by_time, flow->estimated,
+					  work->pieces, &lacking);
+}
 
 /* Pieces of the energy between two neighbouring believed readings, the owner's part only. */
 static RateResult
@@ -295,6 +339,7 @@ interval_pieces(const IntervalWork *work, const Believed *from, const Believed *
 		from->reverse_known >= 0 && to->reverse_wh >= 0 ? to->reverse_wh - from->reverse_known : 0;
 	int64 at_wh = from->wh;
 	int64 at_reverse = from->reverse_known;
+	int64 *moved = NULL;
 	int parts;
 	int i;
 
@@ -311,31 +356,28 @@ interval_pieces(const IntervalWork *work, const Believed *from, const Believed *
 	for (i = 0; i < parts; i++)
 	{
 		const Facts *facts = facts_at(work->history, edge[i]);
-		int64 energy = scaled(at_wh + share[i], facts->ratio_e6) - scaled(at_wh, facts->ratio_e6);
-		RateSpan drafted;
-		RateSpan *span;
-		int64_t lacking;
-		int n;
+		Flow flow = { .from = edge[i],
+					  .to = edge[i + 1],
+					  .estimated = to->read_at - from->read_at > work->gap_us,
+					  .tou = &facts->tou };
 		RateResult result;
 
+		flow.forward = scaled(at_wh + share[i], facts->ratio_e6) - scaled(at_wh, facts->ratio_e6);
 		if (facts->reverse_add && reverse_share[i] > 0)
-			energy += scaled(at_reverse + reverse_share[i], facts->ratio_e6) -
-					  scaled(at_reverse, facts->ratio_e6);
+			flow.reverse = scaled(at_reverse + reverse_share[i], facts->ratio_e6) -
+						   scaled(at_reverse, facts->ratio_e6);
 		at_wh += share[i];
 		at_reverse += reverse_share[i];
 		if (edge[i] < work->term->from || edge[i] >= work->term->to)
 			continue;
-		if (work->draft)
+		/* Registers read at the ends say nothing of the parts of an interval that was cut. */
+		if (parts == 1 && facts->tou.n > 0 && to->tou.n > 0)
 		{
-			drafted = (RateSpan){ .from = edge[i], .to = edge[i + 1], .tariff = work->draft };
-			span = &drafted;
-			n = 1;
+			moved = palloc(sizeof(int64) * facts->tou.n);
+			if (tou_moved(&facts->tou, &from->tou, &to->tou, wh, facts->register_max_wh, moved))
+				flow.moved = moved;
 		}
-		else
-			n = tariff_spans(work->site, work->rules, edge[i], edge[i + 1], &span);
-		result =
-			rate_split(work->site->zone, span, n, work->term->meter_id, edge[i], edge[i + 1],
-					   energy, to->read_at - from->read_at > work->gap_us, work->pieces, &lacking);
+		result = flow_pieces(work, &flow);
 		if (result != RATE_OK)
 			return result;
 	}

@@ -23,11 +23,11 @@ rerate_judge(const Site *site, const Meter *meter, const Reading *reading, int64
 			 int32 *from_day)
 {
 	static DbQuery neighbours = {
-		"(SELECT r.read_at, r.register_wh, r.reverse_wh, true FROM prepay.reading_believed r"
+		"(SELECT r.read_at, r.register_wh, r.reverse_wh, true, r.period_kwh FROM prepay.reading_believed r"
 		" WHERE r.site_id = $1 AND r.meter_id = $2 AND r.read_at < $3"
 		" AND r.mark IS DISTINCT FROM 'waiting' ORDER BY r.read_at DESC LIMIT 1)"
 		" UNION ALL "
-		"(SELECT r.read_at, r.register_wh, r.reverse_wh, false FROM prepay.reading_believed r"
+		"(SELECT r.read_at, r.register_wh, r.reverse_wh, false, r.period_kwh FROM prepay.reading_believed r"
 		" WHERE r.site_id = $1 AND r.meter_id = $2 AND r.read_at > $3"
 		" AND (r.mark IS NULL OR r.mark IN ('accepted', 'rollover'))"
 		" AND r.read_at <> ALL ($4) ORDER BY r.read_at LIMIT 1)",
@@ -41,24 +41,45 @@ rerate_judge(const Site *site, const Meter *meter, const Reading *reading, int64
 	int n = db_run(&neighbours, args);
 	TimestampTz day_of = reading->read_at;
 	const char *reason = NULL;
+	TimestampTz at[2];
+	int64 wh[2];
+	int64 reverse[2];
+	bool before[2];
+	TouRegisters tou[2];
 	int i;
 
+	/* Judging asks for more, so the rows come first. */
+	for (i = 0; i < n; i++)
+	{
+		bool isnull;
+		Datum registers = db_value(i, 5, &isnull);
+
+		at[i] = db_time(i, 1);
+		wh[i] = db_int64(i, 2);
+		reverse[i] = db_int64(i, 3);
+		before[i] = db_bool(i, 4);
+		tou[i] = isnull ? (TouRegisters){ 0 } : tou_registers(registers);
+	}
 	for (i = 0; i < n && reason == NULL; i++)
 	{
-		TimestampTz at = db_time(i, 1);
-		int64 wh = db_int64(i, 2);
-		int64 reverse = db_int64(i, 3);
 		RegisterStep step;
 
-		if (db_bool(i, 4))
+		if (before[i])
 		{
-			day_of = at;
-			reason = accept_step(meter, at, wh, reverse, reading->read_at, reading->wh,
+			day_of = at[i];
+			reason = accept_step(meter, at[i], wh[i], reverse[i], reading->read_at, reading->wh,
 								 reading->reverse_wh, spike_margin_e6, &step);
+			if (reason == NULL)
+				reason =
+					accept_periods(site, meter, &tou[i], reading->read_at, &reading->tou, &step);
 		}
 		else
-			reason = accept_step(meter, reading->read_at, reading->wh, reading->reverse_wh, at, wh,
-								 reverse, spike_margin_e6, &step);
+		{
+			reason = accept_step(meter, reading->read_at, reading->wh, reading->reverse_wh, at[i],
+								 wh[i], reverse[i], spike_margin_e6, &step);
+			if (reason == NULL)
+				reason = accept_periods(site, meter, &reading->tou, at[i], &tou[i], &step);
+		}
 	}
 	*from_day = site_local_day(site, day_of);
 	return reason;

@@ -174,7 +174,8 @@ mark_of(const char *verdict)
 static void
 check_verdict(const Meter *meter, const char *reason, const char *verdict)
 {
-	if (strcmp(verdict, "accept") == 0 && strcmp(reason, "spike") != 0)
+	if (strcmp(verdict, "accept") == 0 && strcmp(reason, "spike") != 0 &&
+		strcmp(reason, "period_sum") != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a reading held for \"%s\" cannot be accepted as it is", reason),
 						errhint("Use baseline (a new beginning), rollover, reject, or "

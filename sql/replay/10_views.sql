@@ -1,11 +1,14 @@
 -- The views people and BI tools see. They begin with the site and only ever gain columns at the end.
 
--- For the library alone: readings that count or wait for a tariff, with the value that counts.
+-- For the library alone: readings that count or wait for a tariff, with the value that counts. Where a
+-- person had to decide about the total, the time-of-use registers read with it tell nothing.
 CREATE OR REPLACE VIEW prepay.reading_believed AS
 SELECT r.site_id, r.meter_id, r.read_at,
 	(COALESCE((SELECT x.kwh FROM prepay.reading_correction x WHERE x.site_id = r.site_id
 		AND x.meter_id = r.meter_id AND x.read_at = r.read_at ORDER BY x.correction DESC LIMIT 1), r.kwh) * 1000)::bigint AS register_wh,
-	COALESCE((r.reverse_kwh * 1000)::bigint, -1) AS reverse_wh, k.mark
+	COALESCE((r.reverse_kwh * 1000)::bigint, -1) AS reverse_wh, k.mark,
+	CASE WHEN r.period_kwh IS NOT NULL AND k.mark IS DISTINCT FROM 'accepted' AND NOT EXISTS (SELECT FROM prepay.reading_correction x
+		WHERE x.site_id = r.site_id AND x.meter_id = r.meter_id AND x.read_at = r.read_at) THEN r.period_kwh END AS period_kwh
 FROM prepay.reading r
 	LEFT JOIN prepay.reading_mark k USING (site_id, meter_id, read_at)
 WHERE k.mark IS NULL OR k.mark IN ('accepted', 'rollover', 'baseline', 'waiting');

@@ -94,7 +94,8 @@ CREATE TABLE prepay.meter (
 );
 CREATE INDEX meter_place ON prepay.meter (site_id, place_id);
 
--- Ratio, modulus and reverse rule of a meter from a time on; the first row holds since ever.
+-- Ratio, modulus, reverse rule and time-of-use registers of a meter from a time on; the first row
+-- holds since ever.
 CREATE TABLE prepay.meter_term (
 	site_id int NOT NULL,
 	meter_id int NOT NULL,
@@ -102,6 +103,8 @@ CREATE TABLE prepay.meter_term (
 	ratio numeric NOT NULL,
 	register_max numeric,
 	reverse_energy text NOT NULL,
+	period_names text[],
+	period_step_kwh numeric,
 	PRIMARY KEY (site_id, meter_id, valid_from),
 	FOREIGN KEY (site_id, meter_id) REFERENCES prepay.meter
 );
