@@ -221,8 +221,9 @@ account_redecide(const Site *site, int32 account_id)
 
 /* ---- SQL ---- */
 
+/* from_day: local day from which the household extension holds. */
 static void
-set_account_options(const Site *site, int32 account_id, Jsonb *options)
+set_account_options(const Site *site, int32 account_id, Jsonb *options, int32 from_day)
 {
 	static DbQuery query = {
 		"UPDATE prepay.account a SET alarm1_amount = COALESCE($3::numeric, alarm1_amount),"
@@ -236,11 +237,12 @@ set_account_options(const Site *site, int32 account_id, Jsonb *options)
 		{ INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID }
 	};
 	static DbQuery extra = {
-		"UPDATE prepay.account_state SET tier_extra_wh = (SELECT (tier_extra_kwh * 1000)::bigint"
-		" FROM prepay.account WHERE site_id = $1 AND account_id = $2)"
-		" WHERE site_id = $1 AND account_id = $2",
-		2,
-		{ INT4OID, INT4OID }
+		"UPDATE prepay.account_state s SET tier_extra = CASE WHEN s.tier_extra[cardinality(s.tier_extra) - 1] >= $3"
+		" THEN s.tier_extra[:cardinality(s.tier_extra) - 2] ELSE s.tier_extra END"
+		" || ARRAY[$3::bigint, (a.tier_extra_kwh * 1000)::bigint] FROM prepay.account a"
+		" WHERE s.site_id = $1 AND s.account_id = $2 AND a.site_id = $1 AND a.account_id = $2",
+		3,
+		{ INT4OID, INT4OID, INT4OID }
 	};
 	static const char *const name[] = { "alarm1_amount", "alarm2_amount",
 										"credit_limit",	 "tier_extra_kwh",
@@ -268,7 +270,11 @@ set_account_options(const Site *site, int32 account_id, Jsonb *options)
 		nulls[i + 2] = value ? ' ' : 'n';
 	}
 	db_run_nulls(&query, args, nulls);
-	db_run(&extra, args);
+	if (option_text(options, "tier_extra_kwh"))
+	{
+		args[2] = Int32GetDatum(from_day);
+		db_run(&extra, args);
+	}
 }
 
 static void
@@ -385,7 +391,7 @@ prepay_open_account(PG_FUNCTION_ARGS)
 	account_id = account_open(call.site, session.caller, code, customer, text_arg(fcinfo, 2),
 							  text_arg(fcinfo, 3), text_arg(fcinfo, 5));
 	if (!PG_ARGISNULL(8))
-		set_account_options(call.site, account_id, PG_GETARG_JSONB_P(8));
+		set_account_options(call.site, account_id, PG_GETARG_JSONB_P(8), PG_INT32_MIN);
 	if (!PG_ARGISNULL(4))
 		attach_list(&session, call.site, account_id, PG_GETARG_ARRAYTYPE_P(4));
 	call.target.site_id = site_id;
@@ -469,7 +475,7 @@ prepay_update_account(PG_FUNCTION_ARGS)
 
 		db_run_nulls(&update, args, nulls);
 	}
-	set_account_options(site, target.id, changes);
+	set_account_options(site, target.id, changes, site->today);
 	if (option_text(changes, "tier_extra_kwh"))
 		rerate_one(site, target.id, site->today);
 	account_redecide(site, target.id);

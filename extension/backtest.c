@@ -54,7 +54,7 @@ static Exact
 drafted(const Backtest *test, const Account *account)
 {
 	RerateAsk ask = { .account_id = account->account_id,
-					  .tier_extra_wh = account->tier_extra_wh,
+					  .extra = &account->extra,
 					  .gap_us = test->gap_us,
 					  .draft = test->draft };
 	RerateResult result;
@@ -66,8 +66,8 @@ drafted(const Backtest *test, const Account *account)
 
 	tariff_accumulation(test->draft, test->from, &ask.from_day, &period_end);
 	rerate_compute(test->site, &ask, &result);
-	if (rate_bill(result.lines.item, result.lines.n, account->tier_extra_wh, &result.before,
-				  &bill) != RATE_OK)
+	if (rate_bill(result.lines.item, result.lines.n, &account->extra, &result.before, &bill) !=
+		RATE_OK)
 		out_of_range("cost");
 	for (day = test->from; day < test->to && test->draft->n_standing > 0; day++)
 		if (rate_standing(test->draft, 0, 0, day, false, &bill) != RATE_OK)

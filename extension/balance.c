@@ -67,7 +67,7 @@ bill_cost(const Account *account)
 		append_lines(&all, &account->meter[i]->lines);
 	append_lines(&all, &account->leaving);
 	lines_sort(&all);
-	if (rate_bill(all.item, all.n, account->tier_extra_wh, &account->base, &bill) != RATE_OK)
+	if (rate_bill(all.item, all.n, &account->extra, &account->base, &bill) != RATE_OK)
 		out_of_range("cost");
 	for (i = 0; i < bill.n; i++)
 		if (!exact_add(sum, bill.item[i].amount, &sum))

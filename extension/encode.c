@@ -6,6 +6,8 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 
 #include "state.h"
@@ -131,6 +133,36 @@ lines_decode(const Site *site, Datum bytes, RateLineVec *lines)
 			lines->item = core_realloc(lines->item, sizeof(RateLine) * lines->capacity);
 		}
 		lines->item[lines->n++] = line;
+	}
+}
+
+void
+extra_decode(Datum steps, TariffExtra *extra)
+{
+	ArrayType *array = DatumGetArrayTypeP(steps);
+	Datum *element;
+	bool *isnull;
+	int n;
+	int i;
+
+	extra->n = 0;
+	if (ARR_NDIM(array) == 0)
+		return;
+	deconstruct_array(array, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &element, &isnull, &n);
+	extra->step = palloc(sizeof(TariffExtraStep) * (n / 2 + 1));
+	for (i = 0; i + 1 < n; i += 2)
+	{
+		TariffExtraStep *step = &extra->step[extra->n];
+
+		if (isnull[i] || isnull[i + 1] || DatumGetInt64(element[i + 1]) < 0 ||
+			DatumGetInt64(element[i]) != (int32) DatumGetInt64(element[i]) ||
+			(extra->n > 0 && DatumGetInt64(element[i]) <= step[-1].from))
+			ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+							errmsg("stored household extension is damaged"),
+							errhint("Run SELECT * FROM prepay.verify().")));
+		step->from = DatumGetInt64(element[i]);
+		step->wh_per_month = DatumGetInt64(element[i + 1]);
+		extra->n++;
 	}
 }
 

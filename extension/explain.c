@@ -154,7 +154,7 @@ prepay_explain(PG_FUNCTION_ARGS)
 	load_meter_codes(&explain, target.id);
 	/* Positions before a day are known from sealed lines, so the walk starts at a sealed day. */
 	ask.account_id = target.id;
-	ask.tier_extra_wh = account->tier_extra_wh;
+	ask.extra = &account->extra;
 	ask.from_day = Min(site_local_day(explain.site, explain.from), account->sealed_to);
 	ask.gap_us = 2 * setting_interval_us(explain.site, "poll_interval", 0);
 	rerate_compute(explain.site, &ask, &result);

@@ -94,7 +94,8 @@ rate_add_line(RateLineVec *lines, const RateLine *like)
 
 typedef struct Walk
 {
-	int64_t extra_wh_per_month;
+	const TariffExtra *extra;
+	bool bounds_stand; /* no extension begins within the walk: bounds last a period and season */
 	RatePositionVec *positions;
 	RateLineVec *lines;
 	int first_line;	  /* lines the walk itself has appended begin here */
@@ -114,7 +115,7 @@ typedef struct Walk
 static bool
 walk_bounds(Walk *walk, const RatePiece *piece)
 {
-	if (walk->tariff == piece->tariff && walk->season == piece->season &&
+	if (walk->bounds_stand && walk->tariff == piece->tariff && walk->season == piece->season &&
 		walk->accum_start == piece->accum_start && walk->accum_end == piece->accum_end)
 		return true;
 	walk->tariff = piece->tariff;
@@ -122,7 +123,7 @@ walk_bounds(Walk *walk, const RatePiece *piece)
 	walk->accum_start = piece->accum_start;
 	walk->accum_end = piece->accum_end;
 	return tariff_bounds(piece->tariff, piece->season, piece->accum_start, piece->accum_end,
-						 walk->extra_wh_per_month, walk->bound);
+						 piece->day, walk->extra, walk->bound);
 }
 
 static bool
@@ -213,12 +214,14 @@ walk_piece(Walk *walk, const RatePiece *piece)
 }
 
 RateResult
-rate_walk(const RatePiece *piece, int n, int64_t extra_wh_per_month, RatePositionVec *positions,
+rate_walk(const RatePiece *piece, int n, const TariffExtra *extra, RatePositionVec *positions,
 		  RateLineVec *lines, RateTrace trace, void *context)
 {
 	Walk walk;
 
-	walk.extra_wh_per_month = extra_wh_per_month;
+	walk.extra = extra;
+	walk.bounds_stand = extra == NULL || extra->n == 0 || n == 0 ||
+						extra->step[extra->n - 1].from <= piece[0].day - 1;
 	walk.positions = positions;
 	walk.lines = lines;
 	walk.first_line = lines->n;

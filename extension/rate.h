@@ -184,7 +184,7 @@ extern void rate_sort(RatePieceVec *pieces);
  * Walk sorted pieces: moves the positions on and adds to the lines. A period that is
  * not open yet is opened at 0 before the first step. trace may be NULL.
  */
-extern RateResult rate_walk(const RatePiece *piece, int n, int64_t extra_wh_per_month,
+extern RateResult rate_walk(const RatePiece *piece, int n, const TariffExtra *extra,
 							RatePositionVec *positions, RateLineVec *lines, RateTrace trace,
 							void *context);
 
@@ -196,7 +196,7 @@ extern RateResult rate_walk(const RatePiece *piece, int n, int64_t extra_wh_per_
  * version). The sum over all bill lines is exact; for chronological versions it equals sum of wh *
  * tariff->unit[period][tier].
  */
-extern RateResult rate_bill(const RateLine *line, int n, int64_t extra_wh_per_month,
+extern RateResult rate_bill(const RateLine *line, int n, const TariffExtra *extra,
 							const RatePositionVec *before, BillVec *bill);
 
 /*

@@ -216,7 +216,7 @@ append_period_shares(BillVec *bill, const RateLine *key, int period, int64_t wh,
 
 /* positions: before the step. */
 static bool
-bill_proportional(const RateLine *const *line, int n, int64_t extra_wh_per_month,
+bill_proportional(const RateLine *const *line, int n, const TariffExtra *extra,
 				  const RatePositionVec *positions, BillVec *bill)
 {
 	const RateLine *key = line[0];
@@ -228,7 +228,7 @@ bill_proportional(const RateLine *const *line, int n, int64_t extra_wh_per_month
 	Shares before;
 	Shares after;
 
-	if (!tariff_bounds(tariff, key->season, key->accum_start, key->accum_end, extra_wh_per_month,
+	if (!tariff_bounds(tariff, key->season, key->accum_start, key->accum_end, key->day, extra,
 					   bound) ||
 		!sum_periods(line, n, wh, estimated_wh) ||
 		!rate_position_by_period(positions, key->tariff_id, key->accum_start, key->accum_end,
@@ -336,7 +336,7 @@ move_positions(RatePositionVec *positions, const RateLine *const *line, int n)
 
 /* The energy lines of all steps, in order; positions is NULL when no step asks for them. */
 static bool
-append_all_energy(const RateLine *const *line, int n, int64_t extra_wh_per_month,
+append_all_energy(const RateLine *const *line, int n, const TariffExtra *extra,
 				  RatePositionVec *positions, BillVec *bill)
 {
 	int next;
@@ -348,7 +348,7 @@ append_all_energy(const RateLine *const *line, int n, int64_t extra_wh_per_month
 		for (next = i + 1; next < n && compare_step(line[i], line[next]) == 0;)
 			next++;
 		if (line[i]->tariff->allocation == ALLOCATE_PROPORTIONAL)
-			billed = bill_proportional(line + i, next - i, extra_wh_per_month, positions, bill);
+			billed = bill_proportional(line + i, next - i, extra, positions, bill);
 		else
 			billed = bill_chronological(line + i, next - i, bill);
 		if (!billed || (positions && !move_positions(positions, line + i, next - i)))
@@ -358,7 +358,7 @@ append_all_energy(const RateLine *const *line, int n, int64_t extra_wh_per_month
 }
 
 RateResult
-rate_bill(const RateLine *line, int n, int64_t extra_wh_per_month, const RatePositionVec *before,
+rate_bill(const RateLine *line, int n, const TariffExtra *extra, const RatePositionVec *before,
 		  BillVec *bill)
 {
 	int first = bill->n;
@@ -375,9 +375,8 @@ rate_bill(const RateLine *line, int n, int64_t extra_wh_per_month, const RatePos
 	if (positioned)
 		begin_positions(before, line, n, &positions);
 	order = order_lines(line, n);
-	billed =
-		append_all_energy(order, n, extra_wh_per_month, positioned ? &positions : NULL, bill) &&
-		append_all_surcharges(bill, first);
+	billed = append_all_energy(order, n, extra, positioned ? &positions : NULL, bill) &&
+			 append_all_surcharges(bill, first);
 	core_free(order);
 	if (positions.item)
 		core_free(positions.item);

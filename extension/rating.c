@@ -374,8 +374,11 @@ order_matters(const Account *account, const RatePositionVec *positions)
 			continue;
 		if (piece->tariff->n_season > 1 && account->sealed_to < piece->day - 1)
 			return true;
+		if (account->extra.n > 0 &&
+			account->extra.step[account->extra.n - 1].from >= account->sealed_to)
+			return true;
 		if (!tariff_bounds(piece->tariff, piece->season, piece->accum_start, piece->accum_end,
-						   account->tier_extra_wh, bound) ||
+						   piece->day, &account->extra, bound) ||
 			!rate_position_wh(&account->base, piece->tariff_id, piece->accum_start,
 							  piece->accum_end, &begin) ||
 			!rate_position_wh(positions, piece->tariff_id, piece->accum_start, piece->accum_end,
@@ -423,7 +426,7 @@ walk_account(RatingRun *run, Account *account)
 		return;
 	}
 	rate_sort(&account->pieces);
-	if (rate_walk(account->pieces.item, account->pieces.n, account->tier_extra_wh, &run->positions,
+	if (rate_walk(account->pieces.item, account->pieces.n, &account->extra, &run->positions,
 				  several ? &lines : &account->meter[0]->lines, NULL, NULL) != RATE_OK)
 		out_of_range("energy");
 	if (several)

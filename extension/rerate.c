@@ -518,7 +518,7 @@ rerate_compute(const Site *site, const RerateAsk *ask, RerateResult *result)
 	rate_sort(&pieces);
 	open_positions(site, ask->account_id, &pieces, ask->from_day, &result->before);
 	rate_position_copy(&result->before, &positions);
-	if (rate_walk(pieces.item, pieces.n, ask->tier_extra_wh, &positions, &result->lines, ask->trace,
+	if (rate_walk(pieces.item, pieces.n, ask->extra, &positions, &result->lines, ask->trace,
 				  ask->context) != RATE_OK)
 		out_of_range("energy");
 	lines_sort(&result->lines);

@@ -20,7 +20,7 @@ typedef struct RerateMeter
 	bool has_register;
 	TimestampTz last_read_at;
 	int64 register_wh;
-	int64 reverse_wh;		/* -1: none read in the time looked at */
+	int64 reverse_wh; /* -1: none read in the time looked at */
 } RerateMeter;
 
 /* A reading that begins or ceases to wait for a tariff. */
@@ -48,7 +48,7 @@ typedef struct RerateResult
 typedef struct RerateAsk
 {
 	int32 account_id;
-	int64 tier_extra_wh;
+	const TariffExtra *extra;
 	int32 from_day;		 /* the walk starts at the begin of this local day */
 	int64 gap_us;		 /* see RatingRun */
 	const Tariff *draft; /* a tariff that holds throughout, instead of those in force */

@@ -125,7 +125,7 @@ rerate_should_be(const Site *site, const Account *account, int32 from_day, int32
 
 	while (n < result->lines.n && result->lines.item[n].day < to_day)
 		n++;
-	if (rate_bill(result->lines.item, n, account->tier_extra_wh, &result->before, bill) != RATE_OK)
+	if (rate_bill(result->lines.item, n, &account->extra, &result->before, bill) != RATE_OK)
 		out_of_range("cost");
 	if (seal_site_has_standing(site))
 	{
@@ -270,7 +270,7 @@ rerate_account(RatingRun *run, Account *account, int32 from_day)
 	Datum args[] = { Int32GetDatum(run->site->site_id), Int32GetDatum(account->account_id) };
 	TimestampTz first;
 	RerateAsk ask = { .account_id = account->account_id,
-					  .tier_extra_wh = account->tier_extra_wh,
+					  .extra = &account->extra,
 					  .gap_us = run->gap_us };
 	RerateResult result;
 

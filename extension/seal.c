@@ -154,7 +154,7 @@ seal_energy(const Site *site, Account *account, int32 day, Posting *posting, Usa
 	if (lines.n == 0)
 		return;
 	lines_sort(&lines);
-	if (rate_bill(lines.item, lines.n, account->tier_extra_wh, &account->base, &bill) != RATE_OK)
+	if (rate_bill(lines.item, lines.n, &account->extra, &account->base, &bill) != RATE_OK)
 		out_of_range("cost");
 	seal_post(site, account, "consumption", day, 0, &bill, posting, usage);
 	positions_advance(&account->base, &lines, day + 1);

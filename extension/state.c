@@ -15,7 +15,7 @@
 
 #define ACCOUNT_COLUMNS                                                                \
 	"a.account_id, a.last_seq, a.last_hash, a.posted_minor, a.sealed_exact,"           \
-	" a.sealed_to - date '2000-01-01', a.tier_base, a.tier_extra_wh, a.leaving_lines," \
+	" a.sealed_to - date '2000-01-01', a.tier_base, a.tier_extra, a.leaving_lines," \
 	" a.quiet_above, a.quiet_below, a.waits_from - date '2000-01-01', a.meters"
 #define N_ACCOUNT_COLUMNS 13
 
@@ -91,7 +91,7 @@ fill_account(Account *account, const Datum *value, const bool *isnull, Datum *le
 	account->sealed = numeric_exact(value[4]);
 	account->sealed_to = DatumGetInt32(value[5]);
 	account->base_bytes = value[6];
-	account->tier_extra_wh = DatumGetInt64(value[7]);
+	extra_decode(value[7], &account->extra);
 	*leaving = value[8];
 	account->quiet.is_set = !isnull[9];
 	account->quiet.above = int64_or(value, isnull, 9, 0);

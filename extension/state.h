@@ -58,7 +58,7 @@ typedef struct Account
 	Datum base_bytes;	/* base as stored, until it is decoded */
 	/* Tier positions at the start of sealed_to; the period of every open line is open in it. */
 	RatePositionVec base;
-	int64 tier_extra_wh;
+	TariffExtra extra;	 /* household extension */
 	RateLineVec leaving; /* open lines of meters that have left */
 	int32 waits_from;	 /* first day a left meter's energy is not known of; 0: none */
 	QuietBand quiet;
@@ -101,6 +101,9 @@ extern void positions_advance(RatePositionVec *positions, const RateLineVec *lin
 
 /* The order rate_bill takes lines in: day, version, meter. */
 extern void lines_sort(RateLineVec *lines);
+
+/* The household extension as stored: day, Wh a month, day, Wh a month ... */
+extern void extra_decode(Datum steps, TariffExtra *extra);
 
 /* Lines as stored. The form has a version byte and is the same on every machine. */
 extern Datum lines_encode(const RateLineVec *lines);

@@ -180,18 +180,47 @@ tariff_day_facts(const Tariff *tariff, int32_t day, TariffDayFacts *facts)
 		accumulation_of(tariff, civil, &facts->accum_start, &facts->accum_end);
 }
 
+static int64_t
+extra_on(const TariffExtra *extra, int32_t day)
+{
+	int i = extra->n - 1;
+
+	while (i >= 0 && extra->step[i].from > day)
+		i--;
+	return i < 0 ? 0 : extra->step[i].wh_per_month;
+}
+
+/* Sum of the extension over the months of an accumulation period, seen from a day of it. */
+static bool
+extra_of_period(const Tariff *tariff, const TariffExtra *extra, int32_t start, int32_t day,
+				int64_t *wh)
+{
+	CivilDay civil = civil_day(start);
+	int first = civil.year * 12 + civil.month - 1;
+
+	*wh = 0;
+	for (int month = 0; month < accumulation_months(tariff); month++)
+	{
+		int32_t last = anchor_in_month(tariff, first + month + 1) - 1;
+
+		if (__builtin_add_overflow(*wh, extra_on(extra, day < last ? day : last), wh))
+			return false;
+	}
+	return true;
+}
+
 bool
-tariff_bounds(const Tariff *tariff, int season, int32_t start, int32_t end,
-			  int64_t extra_wh_per_month, int64_t *bound)
+tariff_bounds(const Tariff *tariff, int season, int32_t start, int32_t end, int32_t day,
+			  const TariffExtra *extra, int64_t *bound)
 {
 	int64_t days = tariff->accumulate == ACCUMULATE_DAY_ALLOWANCE ? (int64_t) end - start : 1;
-	int64_t extra;
+	int64_t wider = 0;
 
-	if (__builtin_mul_overflow(extra_wh_per_month, (int64_t) accumulation_months(tariff), &extra))
+	if (extra && extra->n > 0 && !extra_of_period(tariff, extra, start, day, &wider))
 		return false;
 	for (int i = 0; i < tariff->n_tier - 1; i++)
 		if (__builtin_mul_overflow(tariff->upto_wh[season][i], days, &bound[i]) ||
-			__builtin_add_overflow(bound[i], extra, &bound[i]))
+			__builtin_add_overflow(bound[i], wider, &bound[i]))
 			return false;
 	return true;
 }

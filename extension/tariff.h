@@ -151,12 +151,30 @@ typedef struct TariffDayFacts
 extern void tariff_day_facts(const Tariff *tariff, int32_t day, TariffDayFacts *facts);
 
 /*
- * Tier bounds in Wh for a season within the accumulation period [start, end):
- * day allowances multiplied out, extra_wh_per_month added for each month of the
- * period. bound has n_tier - 1 entries. False on overflow.
+ * Household extension (一户多人口): how much wider every tier bound of an account is for
+ * each month, from a day on. Steps ascend by day; nothing before the first.
  */
-extern bool tariff_bounds(const Tariff *tariff, int season, int32_t start, int32_t end,
-						  int64_t extra_wh_per_month, int64_t *bound);
+typedef struct TariffExtraStep
+{
+	int32_t from;
+	int64_t wh_per_month;
+} TariffExtraStep;
+
+typedef struct TariffExtra
+{
+	int n;
+	TariffExtraStep *step;
+} TariffExtra;
+
+/*
+ * Tier bounds in Wh of the accumulation period [start, end) as they stand on a day of it,
+ * for the day's season: day allowances multiplied out, and wider by the extension (NULL:
+ * none) of each month of the period: a month that is over keeps what it had at its end,
+ * later ones have what is in force on the day. bound has n_tier - 1 entries. False on
+ * overflow.
+ */
+extern bool tariff_bounds(const Tariff *tariff, int season, int32_t start, int32_t end, int32_t day,
+						  const TariffExtra *extra, int64_t *bound);
 
 /*
  * Surcharges on wh, their energy cost and standing charges: part has n_surcharge

@@ -195,7 +195,7 @@ put_usage_row(ReturnSetInfo *result, const BillLine *line)
 }
 
 /*
- * open_usage(site_id, tier_extra_wh, tier_base, open_lines[]) → setof usage_row: all
+ * open_usage(site_id, tier_extra, tier_base, open_lines[]) → setof usage_row: all
  * open lines of an account priced together: what proportional tiers make of one meter's
  * energy depends on the others'. For the views; reads tariffs only.
  */
@@ -207,6 +207,7 @@ prepay_open_usage(PG_FUNCTION_ARGS)
 	DbSession session;
 	RateLineVec lines = { 0 };
 	RatePositionVec base = { 0 };
+	TariffExtra extra;
 	BillVec bill = { 0 };
 	const Site *site;
 	Datum *element;
@@ -221,10 +222,11 @@ prepay_open_usage(PG_FUNCTION_ARGS)
 	for (i = 0; i < n; i++)
 		if (!isnull[i])
 			lines_decode(site, element[i], &lines);
+	extra_decode(PG_GETARG_DATUM(1), &extra);
 	if (lines.n > 0)
 		positions_decode(site, PG_GETARG_DATUM(2), &base);
 	lines_sort(&lines);
-	if (rate_bill(lines.item, lines.n, PG_GETARG_INT64(1), &base, &bill) != RATE_OK)
+	if (rate_bill(lines.item, lines.n, &extra, &base, &bill) != RATE_OK)
 		out_of_range("cost");
 	for (i = 0; i < bill.n; i++)
 		put_usage_row(result, &bill.item[i]);

@@ -316,7 +316,7 @@ check_usage(Verify *verify, const Account *account)
 	from_day = site_local_day(verify->site, db_time_or(0, 1, verify->site->now));
 	from_day = Min(from_day, account->sealed_to);
 	ask.account_id = account->account_id;
-	ask.tier_extra_wh = account->tier_extra_wh;
+	ask.extra = &account->extra;
 	ask.from_day = from_day;
 	ask.gap_us = verify->gap_us;
 	rerate_compute(verify->site, &ask, &result);

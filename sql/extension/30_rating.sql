@@ -31,9 +31,9 @@ CREATE FUNCTION prepay.reading_insert() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'prepay_reading_insert' LANGUAGE C;
 COMMENT ON FUNCTION prepay.reading_insert() IS 'Trigger: rates the readings of a statement, moves balances, raises alarms, queues relay commands.';
 
-CREATE FUNCTION prepay.open_usage(site_id int, tier_extra_wh bigint, tier_base bytea, open_lines bytea[]) RETURNS SETOF prepay.usage_row
+CREATE FUNCTION prepay.open_usage(site_id int, tier_extra bigint[], tier_base bytea, open_lines bytea[]) RETURNS SETOF prepay.usage_row
 	AS 'MODULE_PATHNAME', 'prepay_open_usage' LANGUAGE C STABLE STRICT ROWS 5;
-COMMENT ON FUNCTION prepay.open_usage(int, bigint, bytea, bytea[]) IS 'Usage of an account that is not sealed yet, priced; what usage_daily adds to the sealed lines.';
+COMMENT ON FUNCTION prepay.open_usage(int, bigint[], bytea, bytea[]) IS 'Usage of an account that is not sealed yet, priced; what usage_daily adds to the sealed lines.';
 
 CREATE FUNCTION prepay.change_meter(meter text, changes jsonb, effective timestamptz DEFAULT NULL) RETURNS void
 	AS 'MODULE_PATHNAME', 'prepay_change_meter' LANGUAGE C VOLATILE;

@@ -8,7 +8,7 @@ GRANT SELECT ON prepay.account_status, prepay.meter_status, prepay.gateway_statu
 	prepay.usage_daily, prepay.alarm_active, prepay.alarm_history, prepay.readings
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
 GRANT EXECUTE ON FUNCTION prepay.now(), prepay.is_code(text), prepay.my_site(int), prepay.balance(int, int),
-	prepay.state_color(text), prepay.open_usage(int, bigint, bytea, bytea[]),
+	prepay.state_color(text), prepay.open_usage(int, bigint[], bytea, bytea[]),
 	prepay.verify(text, text, timestamptz), prepay.tick(int)
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
 GRANT EXECUTE ON FUNCTION prepay.now(), prepay.tick(int) TO prepay_agent;

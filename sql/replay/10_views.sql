@@ -35,7 +35,7 @@ UNION ALL
 SELECT a.site_id, a.account_id, o.meter_id, o.day, NULL, NULL, o.tariff_id, o.version, o.component,
 	o.item, o.period, o.tier, o.wh, o.estimated_wh, o.amount
 FROM prepay.account_state a
-	CROSS JOIN LATERAL prepay.open_usage(a.site_id, a.tier_extra_wh, a.tier_base,
+	CROSS JOIN LATERAL prepay.open_usage(a.site_id, a.tier_extra, a.tier_base,
 		ARRAY(SELECT m.open_lines FROM prepay.meter_state m WHERE m.site_id = a.site_id
 			AND m.account_id = a.account_id AND m.open_lines <> '') || a.leaving_lines) o;
 

@@ -102,7 +102,7 @@ CREATE TABLE prepay.account_state (
 	sealed_exact numeric NOT NULL DEFAULT 0,
 	sealed_to date NOT NULL,
 	tier_base bytea NOT NULL DEFAULT '',
-	tier_extra_wh bigint NOT NULL DEFAULT 0,
+	tier_extra bigint[] NOT NULL DEFAULT '{}',
 	leaving_lines bytea NOT NULL DEFAULT '',
 	waits_from date,
 	quiet_above bigint,

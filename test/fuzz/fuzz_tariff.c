@@ -108,7 +108,7 @@ check_bill(const RateLineVec *lines, bool chronological)
 	Exact sum = 0;
 	Exact cost;
 
-	CHECK(rate_bill(lines->item, lines->n, 0, NULL, &bill) == RATE_OK);
+	CHECK(rate_bill(lines->item, lines->n, NULL, NULL, &bill) == RATE_OK);
 	for (int i = 0; i < bill.n; i++)
 	{
 		if (bill.item[i].component == BILL_ENERGY)
@@ -166,7 +166,7 @@ check_intervals(const Tariff *tariff, Source *source)
 		CHECK(wh == 0);
 	}
 	rate_sort(&pieces);
-	CHECK(rate_walk(pieces.item, pieces.n, 0, &positions, &lines, NULL, NULL) == RATE_OK);
+	CHECK(rate_walk(pieces.item, pieces.n, NULL, &positions, &lines, NULL, NULL) == RATE_OK);
 	CHECK(line_wh(&lines) == total);
 	check_bill(&lines, tariff->allocation == ALLOCATE_CHRONOLOGICAL);
 	CHECK(rate_standing(tariff, 1, 1, 7000, take(source, 1) & 1, &standing) == RATE_OK);

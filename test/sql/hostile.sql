@@ -32,7 +32,7 @@ FROM pg_proc p WHERE p.pronamespace = 'prepay'::regnamespace AND p.prorettype <>
 CREATE TEMP TABLE sample (type text, value text);
 INSERT INTO sample VALUES ('text', '''A1'''), ('integer', '1'), ('bigint', '1'), ('numeric', '1'), ('jsonb', '''{}'''), ('timestamp with time zone', '''2026-03-01 00:00+08'''),
 	('uuid', '''00000000-0000-0000-0000-000000000001'''), ('text[]', '''{}'''), ('integer[]', '''{}'''), ('numeric[]', '''{}'''), ('boolean[]', '''{}'''),
-	('timestamp with time zone[]', '''{}'''), ('bytea', ''''''), ('bytea[]', '''{}'''), ('boolean', 'true');
+	('timestamp with time zone[]', '''{}'''), ('bytea', ''''''), ('bytea[]', '''{}'''), ('bigint[]', '''{}'''), ('boolean', 'true');
 SELECT DISTINCT t AS type_without_sample FROM callable, unnest(types) AS t WHERE t NOT IN (SELECT type FROM sample);
 CREATE VIEW pg_temp.outcome AS
 SELECT c.name, missing, pg_temp.call(format('SELECT prepay.%I(%s)', c.proname,
@@ -63,9 +63,10 @@ FROM pg_proc p WHERE p.pronamespace = 'prepay'::regnamespace AND p.prorettype = 
 DROP TABLE victim;
 
 -- Stored state of a meter, crafted: refused, not believed and not crashed on.
-SELECT length(v) AS bytes, pg_temp.call(format('SELECT prepay.open_usage(1, 0, '''', ARRAY[%L::bytea])', v)) AS lines, pg_temp.call(format('SELECT prepay.open_usage(1, 0, %L::bytea, ''{}'')', v)) AS base
+SELECT length(v) AS bytes, pg_temp.call(format('SELECT prepay.open_usage(1, ''{}'', '''', ARRAY[%L::bytea])', v)) AS lines, pg_temp.call(format('SELECT prepay.open_usage(1, ''{}'', %L::bytea, ''{}'')', v)) AS base
 FROM unnest(ARRAY['\x00', '\x01', '\xff', '\x0102', '\xffffffff', '\x01ffffffff', '\x01ffffffffffffffffffffffff', '\x7fffffff7fffffff7fffffff7fffffff']::bytea[]) AS v;
-SELECT pg_temp.call('SELECT prepay.open_usage(99, 0, '''', ''{}'')') AS no_site, pg_temp.call('SELECT prepay.balance(1, 99)') AS no_account, pg_temp.call('SELECT prepay.balance(99, 1)') AS no_site,
+SELECT v, pg_temp.call(format('SELECT prepay.open_usage(1, %L, '''', ''{}'')', v)) AS extra FROM unnest('{"{1}","{NULL,1}","{1,-1}","{5,1,5,2}","{9999999999,1}","{{1,2},{3,4}}"}'::text[]) AS v;
+SELECT pg_temp.call('SELECT prepay.open_usage(99, ''{}'', '''', ''{}'')') AS no_site, pg_temp.call('SELECT prepay.balance(1, 99)') AS no_account, pg_temp.call('SELECT prepay.balance(99, 1)') AS no_site,
 	pg_temp.call('SELECT prepay.my_site(99)') AS site, pg_temp.call('SELECT prepay.tick(0)') AS no_rows, pg_temp.call('SELECT prepay.tick(-1)') AS fewer;
 
 -- Meter profiles: sound ones are taken, others say what is wrong.

@@ -101,7 +101,7 @@ INSERT INTO deed (what, statement) VALUES
 	('give itself a site', $$INSERT INTO prepay.operator_site (site_id, operator) VALUES (2, current_user)$$),
 	('set the clock', $$SET LOCAL prepay.now = '2030-01-01 00:00+08'$$),
 	('install', $$SELECT prepay.install()$$),
-	('open_usage', $$SELECT prepay.open_usage(1, 0, '', '{}')$$);
+	('open_usage', $$SELECT prepay.open_usage(1, '{}', '', '{}')$$);
 SELECT what, r.admin, r.supervisor, r.cashier, r.dispatcher, r.analyst, r.agent, r.agent2, r.placeless, r.stranger
 FROM deed CROSS JOIN LATERAL (SELECT
 	pg_temp.attempt('regress_prepay_admin', statement) AS admin, pg_temp.attempt('regress_prepay_supervisor', statement) AS supervisor,

@@ -70,3 +70,27 @@ SELECT * FROM prepay.verify();
 INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) SELECT site_id, meter_id, '2026-04-05 12:00', 11.5 FROM prepay.meter;
 SELECT count(DISTINCT balance) = 1 AS same FROM prepay.account_status GROUP BY account;
 SELECT * FROM prepay.verify();
+-- A household extension holds from the day it is given: what was priced before stays, however it is rated again.
+SET prepay.now = '2026-05-01 12:00';
+SELECT prepay.define_tariff('a/family', '{"tiers": {"accumulate": "year", "upto": [10]}, "prices": [1, 2]}');
+INSERT INTO prepay.meter (site_id, code) VALUES (1, 'family');
+SELECT prepay.open_account('a/family', 'Customer', meters => '{a/meter:family}', tariff => 'family', opening_balance => 100, key => 'family');
+SET prepay.now = '2026-05-02 12:00';
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) SELECT 1, meter_id, t.at, t.kwh FROM prepay.meter,
+	(VALUES (timestamptz '2026-05-01 12:00', 0), ('2026-05-02', 12)) AS t (at, kwh) WHERE site_id = 1 AND code = 'family';
+SET prepay.now = '2026-05-04 12:00';
+-- 2 a month for May and the seven months after it: the bound is 26 from now on; 12 are used.
+SELECT prepay.update_account('a/account:family', '{"tier_extra_kwh": 5}');
+SELECT prepay.update_account('a/account:family', '{"tier_extra_kwh": 2}');
+SELECT tier_extra FROM prepay.account_state s JOIN prepay.account USING (site_id, account_id) WHERE code = 'family';
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) SELECT 1, meter_id, t.at, t.kwh FROM prepay.meter,
+	(VALUES (timestamptz '2026-05-04', 12), ('2026-05-04 12:00', 27)) AS t (at, kwh) WHERE site_id = 1 AND code = 'family';
+SELECT day, tier, kwh, amount FROM prepay.usage_daily WHERE account = 'family' ORDER BY day, tier;
+SELECT * FROM prepay.verify();
+SET prepay.now = '2026-05-07';
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) SELECT 1, meter_id, t.at, t.kwh FROM prepay.meter,
+	(VALUES (timestamptz '2026-05-05', 27), ('2026-05-03', 12)) AS t (at, kwh) WHERE site_id = 1 AND code = 'family';
+SELECT prepay.tick();
+SELECT day, tier, kwh, amount FROM prepay.usage_daily WHERE account = 'family' ORDER BY day, tier;
+SELECT kind, amount FROM prepay.ledger WHERE account = 'family' ORDER BY seq;
+SELECT * FROM prepay.verify();

@@ -104,7 +104,7 @@ measure(const Tariff *tariff, int64_t shift)
 				lines.n = positions.n = 0;
 			if (rate_split(&zone, &span, 1, 1, from, from + HALF_HOUR_US, 500, false, &pieces,
 						   &lacking) != RATE_OK ||
-				rate_walk(pieces.item, pieces.n, 0, &positions, &lines, NULL, NULL) != RATE_OK)
+				rate_walk(pieces.item, pieces.n, NULL, &positions, &lines, NULL, NULL) != RATE_OK)
 				exit(1);
 		}
 		start = (seconds() - start) / (ROUNDS / 5) * 1e9;

@@ -104,6 +104,13 @@ account_open(Account *account, const CalZone *zone, const Tariff *tariff)
 }
 
 void
+account_extend(Account *account, int64_t wh_per_month)
+{
+	account->extra_step = (TariffExtraStep){ INT32_MIN, wh_per_month };
+	account->extra = (TariffExtra){ 1, &account->extra_step };
+}
+
+void
 account_close(Account *account)
 {
 	free(account->pieces.item);
@@ -124,7 +131,7 @@ void
 account_walk(Account *account)
 {
 	rate_sort(&account->pieces);
-	assert_int_equal(RATE_OK, rate_walk(account->pieces.item, account->pieces.n, account->extra,
+	assert_int_equal(RATE_OK, rate_walk(account->pieces.item, account->pieces.n, &account->extra,
 										&account->positions, &account->lines, NULL, NULL));
 	account->pieces.n = 0;
 }
@@ -168,8 +175,8 @@ account_cost(const Account *account)
 	Exact sum;
 	Exact cost;
 
-	assert_int_equal(RATE_OK,
-					 rate_bill(account->lines.item, account->lines.n, account->extra, NULL, &bill));
+	assert_int_equal(
+		RATE_OK, rate_bill(account->lines.item, account->lines.n, &account->extra, NULL, &bill));
 	sum = bill_sum(&bill);
 	if (rate_cost(account->lines.item, account->lines.n, &cost))
 		assert_true(cost == sum);

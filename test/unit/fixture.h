@@ -40,7 +40,8 @@ typedef struct Account
 	const CalZone *zone;
 	RateSpan span[4];
 	int n_span;
-	int64_t extra;
+	TariffExtraStep extra_step; /* one extension, for ever: wh_per_month, 0 for none */
+	TariffExtra extra;
 	RatePieceVec pieces;
 	RatePositionVec positions;
 	RateLineVec lines;
@@ -48,6 +49,8 @@ typedef struct Account
 
 extern void account_open(Account *account, const CalZone *zone, const Tariff *tariff);
 extern void account_close(Account *account);
+/* Every tier bound is wider by so many Wh a month, always. */
+extern void account_extend(Account *account, int64_t wh_per_month);
 /* Split an interval; the pieces wait for account_walk. */
 extern void account_add(Account *account, int meter, int64_t from, int64_t to, int64_t wh);
 extern void account_walk(Account *account);

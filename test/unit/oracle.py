@@ -139,9 +139,19 @@ class Version:
         if isinstance(upto, dict):
             upto = upto[self.season(day)]
         start, end = self.accumulation(day)
-        months = {"quarter": 3, "year": 12}.get(self.accumulate, 1)
         factor = end - start if self.accumulate == "day_allowance" else 1
-        return [int(Fraction(str(u)) * 1000) * factor + extra * months for u in upto]
+        wider = sum(extension(extra, min(day, last)) for last in self.month_ends(start))
+        return [int(Fraction(str(u)) * 1000) * factor + wider for u in upto]
+
+    def month_ends(self, start):
+        """Last day of each month of the accumulation period that begins at start."""
+        day, left = start, {"quarter": 3, "year": 12}.get(self.accumulate, 1)
+        mday = int(self.anchor[-2:])
+        while left:
+            day += 1
+            if date_of(day).day == min(mday, days_in_month(date_of(day))):
+                yield day - 1
+                left -= 1
 
     def price(self, period, tier):
         """Per Wh."""
@@ -256,6 +266,11 @@ def tier_energy(bounds, a, b):
 def held(used, span, start):
     """Energy of the days of an accumulation period: before the case, and in it so far."""
     return start.get(span, 0) + sum(wh for day, wh in used.items() if span[0] <= day < span[1])
+
+
+def extension(steps, day):
+    """Household extension in Wh a month on a day."""
+    return next((wh for first, wh in reversed(steps) if first <= day), 0)
 
 
 def walk(pieces, start, extra):
@@ -481,6 +496,13 @@ def random_surcharges(rng):
     return result
 
 
+def random_extra(rng, day):
+    steps = [[-2**31, rng.choice([0, 100_000, 1])]] if rng.random() < 0.4 else []
+    for at in sorted({day + rng.randint(-60, 12) for _ in range(rng.choice([0, 0, 0, 1, 2]))}):
+        steps.append([at, rng.randint(0, 5000)])
+    return steps
+
+
 def random_case(rng):
     name = rng.choice(list(ZONES))
     at, offset = ZONES[name]
@@ -511,7 +533,7 @@ def random_case(rng):
         versions.append({"from": a, "to": b, "version": i + 1, "definition": definition,
                          **({"calendar": calendar} if calendar else {})})
     case = {"zone": {"at": [a * 1_000_000 for a in at], "offset_s": offset},
-            "extra": rng.choice([0, 0, 100_000, 1]), "versions": versions, "positions": [],
+            "extra": random_extra(rng, start // DAY), "versions": versions, "positions": [],
             "batch": rng.choice([1, 2, 7, 1000]), "intervals": []}
     zone, models = models_of(case)
     for meter in range(1, rng.randint(1, 3) + 1):

@@ -4,7 +4,7 @@
  * Each line of standard input is a JSON case, each line of standard output its
  * result:
  *
- *   {"zone": {"at": [..], "offset_s": [..]}, "extra": Wh,
+ *   {"zone": {"at": [..], "offset_s": [..]}, "extra": [[from day, Wh a month]],
  *    "versions": [{"from": us, "to": us, "version": n, "definition": {..},
  *                  "calendar": [[day, type]]}],
  *    "positions": [{"accum": [day, day], "version": index, "wh": n, "by_period": [..]}],
@@ -24,6 +24,7 @@
 
 #define MAX_LINE (1 << 20)
 #define MAX_VERSIONS 8
+#define MAX_STEPS 8
 
 static void
 die(const char *what)
@@ -173,7 +174,9 @@ rate(const Doc *doc, const CalZone *zone, const RateSpan *span, int n_span)
 {
 	const Doc *intervals = doc_need(doc, "intervals");
 	const Doc *days = doc_need(doc, "standing");
-	int64_t extra = doc_int(doc_need(doc, "extra"));
+	const Doc *steps = doc_need(doc, "extra");
+	TariffExtraStep step[MAX_STEPS];
+	TariffExtra extra = { steps->n, step };
 	int batch = (int) doc_int(doc_need(doc, "batch"));
 	RatePieceVec pieces = { 0 };
 	RatePositionVec positions = { 0 };
@@ -185,15 +188,18 @@ rate(const Doc *doc, const CalZone *zone, const RateSpan *span, int n_span)
 
 	read_positions(doc_need(doc, "positions"), span, &before);
 	rate_position_copy(&before, &positions);
+	for (int i = 0; i < steps->n && i < MAX_STEPS; i++)
+		step[i] = (TariffExtraStep){ (int32_t) doc_int(&steps->item[i].item[0]),
+									 doc_int(&steps->item[i].item[1]) };
 	for (int i = 0; i < intervals->n; i++)
 		split(zone, span, n_span, &intervals->item[i], &pieces);
 	rate_sort(&pieces);
 	rate_position_open_all(&positions, pieces.item, pieces.n);
 	for (int done = 0; done < pieces.n; done += batch)
-		if (rate_walk(pieces.item + done, pieces.n - done < batch ? pieces.n - done : batch, extra,
+		if (rate_walk(pieces.item + done, pieces.n - done < batch ? pieces.n - done : batch, &extra,
 					  &positions, &lines, NULL, NULL) != RATE_OK)
 			die("walk failed");
-	if (rate_bill(lines.item, lines.n, extra, &before, &bill) != RATE_OK)
+	if (rate_bill(lines.item, lines.n, &extra, &before, &bill) != RATE_OK)
 		die("bill failed");
 	for (int i = 0; i < days->n; i++)
 	{

@@ -45,7 +45,7 @@ surcharges_rest_on_their_bases(void **state)
 	(void) state;
 	account_open(&account, &zone_utc, t);
 	account_use(&account, noon, noon + HOUR_US, 3000);
-	assert_int_equal(RATE_OK, rate_bill(account.lines.item, account.lines.n, 0, NULL, &bill));
+	assert_int_equal(RATE_OK, rate_bill(account.lines.item, account.lines.n, NULL, NULL, &bill));
 	assert_int_equal(2 + 4, bill.n);
 	assert_exact(find(&bill, BILL_ENERGY, 0, 0, 0)->amount, "0.5");
 	assert_exact(find(&bill, BILL_ENERGY, 0, 0, 1)->amount, "1.2");
@@ -88,7 +88,7 @@ lines_are_billed_by_day_version_and_meter(void **state)
 	account_add(&account, 2, noon, noon + HOUR_US, 2000);
 	account_add(&account, 1, noon, noon + 2 * HOUR_US, 1000);
 	account_walk(&account);
-	assert_int_equal(RATE_OK, rate_bill(account.lines.item, account.lines.n, 0, NULL, &bill));
+	assert_int_equal(RATE_OK, rate_bill(account.lines.item, account.lines.n, NULL, NULL, &bill));
 	assert_int_equal(6, bill.n);
 	for (int i = 0; i < 6; i++)
 	{
@@ -163,7 +163,7 @@ proportional_lines_of_one_day(void **state)
 	account_use(&account, evening, evening + HOUR_US, 20000);
 	assert_int_equal(2, account.lines.n);
 	assert_int_equal(0, account.lines.item[0].tier + account.lines.item[1].tier);
-	assert_int_equal(RATE_OK, rate_bill(account.lines.item, account.lines.n, 0, &before, &bill));
+	assert_int_equal(RATE_OK, rate_bill(account.lines.item, account.lines.n, NULL, &before, &bill));
 	/* 50 kWh: 20, 25 and 5 in the tiers, three fifths of each at peak */
 	assert_int_equal(12000, find(&bill, BILL_ENERGY, 0, 0, 0)->wh);
 	assert_exact(find(&bill, BILL_ENERGY, 0, 0, 0)->amount, "7.404");
@@ -198,7 +198,7 @@ proportional_lines_may_be_negative(void **state)
 	position->by_period[0] = 20000;
 	account_open(&account, &zone_utc, t);
 	account_use(&account, at(2023, 5, 10, 0, 0, 0), at(2023, 5, 10, 5, 0, 0), 20000);
-	assert_int_equal(RATE_OK, rate_bill(account.lines.item, account.lines.n, 0, &before, &bill));
+	assert_int_equal(RATE_OK, rate_bill(account.lines.item, account.lines.n, NULL, &before, &bill));
 	assert_int_equal(-10000, find(&bill, BILL_ENERGY, 0, 0, 0)->wh);
 	assert_exact(find(&bill, BILL_ENERGY, 0, 0, 0)->amount, "-6.17");
 	assert_int_equal(10000, find(&bill, BILL_ENERGY, 0, 0, 1)->wh);
@@ -209,7 +209,7 @@ proportional_lines_may_be_negative(void **state)
 
 	/* Energy of no known period (a start position) counts under the first: the same. */
 	position->by_period[0] = 0;
-	assert_int_equal(RATE_OK, rate_bill(account.lines.item, account.lines.n, 0, &before, &bill));
+	assert_int_equal(RATE_OK, rate_bill(account.lines.item, account.lines.n, NULL, &before, &bill));
 	assert_int_equal(-10000, find(&bill, BILL_ENERGY, 0, 0, 0)->wh);
 	free(bill.item);
 	free(before.item);
@@ -240,7 +240,7 @@ proportional_versions_share_the_position(void **state)
 	account.n_span = 2;
 	account_use(&account, at(2023, 5, 10, 6, 0, 0), at(2023, 5, 10, 22, 0, 0), 10000);
 	account_use(&account, at(2023, 5, 11, 0, 0, 0), at(2023, 5, 11, 6, 0, 0), 30000);
-	assert_int_equal(RATE_OK, rate_bill(account.lines.item, account.lines.n, 0, &before, &bill));
+	assert_int_equal(RATE_OK, rate_bill(account.lines.item, account.lines.n, NULL, &before, &bill));
 	while (bill.item[first].version == 1)
 		first++;
 	/* Before: 10 kWh of peak in tier 0. After: 40 kWh, half in each tier, a quarter of it peak. */
@@ -326,7 +326,7 @@ proportional_steps_telescope(void **state)
 			line.day = account.lines.item[0].day;
 			assert_true(rate_add_line(&merged, &line));
 		}
-		assert_int_equal(RATE_OK, rate_bill(merged.item, merged.n, 0, &none, &bill));
+		assert_int_equal(RATE_OK, rate_bill(merged.item, merged.n, NULL, &none, &bill));
 		add_totals(&once, &bill);
 		bill.n = 0;
 
@@ -338,8 +338,8 @@ proportional_steps_telescope(void **state)
 
 			while (end < account.lines.n && account.lines.item[end].day <= last)
 				end++;
-			assert_int_equal(RATE_OK,
-							 rate_bill(account.lines.item + done, end - done, 0, &before, &bill));
+			assert_int_equal(
+				RATE_OK, rate_bill(account.lines.item + done, end - done, NULL, &before, &bill));
 			for (; done < end; done++)
 			{
 				const RateLine *line = &account.lines.item[done];
@@ -402,7 +402,8 @@ bills_equal_wh_times_unit(void **state)
 			from = to;
 		}
 		account_walk(&account);
-		assert_int_equal(RATE_OK, rate_bill(account.lines.item, account.lines.n, 0, NULL, &bill));
+		assert_int_equal(RATE_OK,
+						 rate_bill(account.lines.item, account.lines.n, NULL, NULL, &bill));
 		assert_true(rate_cost(account.lines.item, account.lines.n, &cost));
 		assert_true(cost == bill_sum(&bill));
 		assert_true(cost != 0);
@@ -419,7 +420,7 @@ nothing_gives_nothing(void **state)
 	Exact sum = 7;
 
 	(void) state;
-	assert_int_equal(RATE_OK, rate_bill(NULL, 0, 0, NULL, &bill));
+	assert_int_equal(RATE_OK, rate_bill(NULL, 0, NULL, NULL, &bill));
 	assert_int_equal(0, bill.n);
 	assert_true(rate_cost(NULL, 0, &sum));
 	assert_true(sum == 0);

@@ -175,7 +175,7 @@ bounds_follow_season_days_and_household(void **state)
 	assert_int_equal(2900 + 3100, account_wh(&account, 0, 0));
 	account_close(&account);
 	account_open(&account, &zone_utc, t);
-	account.extra = 50;
+	account_extend(&account, 50);
 	account_use(&account, at(2024, 2, 3, 0, 0, 0), at(2024, 2, 4, 0, 0, 0), 3000);
 	assert_int_equal(2950, account_wh(&account, 0, 0));
 	account_close(&account);
@@ -284,8 +284,8 @@ trace_tells_every_step(void **state)
 	start_at(&account, t, 2159000);
 	account_add(&account, 1, noon, noon + 3000, 3000000);
 	piece = account.pieces.item[0];
-	assert_int_equal(RATE_OK,
-					 rate_walk(&piece, 1, 0, &account.positions, &account.lines, collect, &next));
+	assert_int_equal(
+		RATE_OK, rate_walk(&piece, 1, NULL, &account.positions, &account.lines, collect, &next));
 	assert_int_equal(3, next - step);
 	for (int i = 0; i < 3; i++)
 	{
@@ -461,14 +461,15 @@ overflow_is_an_error(void **state)
 	(void) state;
 	start_at(&account, t, INT64_MAX - 5);
 	account_add(&account, 1, noon, noon + 1, 6);
-	assert_int_equal(RATE_OVERFLOW, rate_walk(account.pieces.item, 1, 0, &account.positions,
+	assert_int_equal(RATE_OVERFLOW, rate_walk(account.pieces.item, 1, NULL, &account.positions,
 											  &account.lines, NULL, NULL));
 	account_close(&account);
 
 	account_open(&account, &zone_utc, t);
+	account_extend(&account, INT64_MAX);
 	account_add(&account, 1, noon, noon + 1, 6);
-	assert_int_equal(RATE_OVERFLOW, rate_walk(account.pieces.item, 1, INT64_MAX, &account.positions,
-											  &account.lines, NULL, NULL));
+	assert_int_equal(RATE_OVERFLOW, rate_walk(account.pieces.item, 1, &account.extra,
+											  &account.positions, &account.lines, NULL, NULL));
 	account_close(&account);
 
 	account_open(&account, &zone_utc, t);
@@ -478,7 +479,7 @@ overflow_is_an_error(void **state)
 		BillVec bill = { 0 };
 
 		assert_int_equal(RATE_OVERFLOW,
-						 rate_bill(account.lines.item, account.lines.n, 0, NULL, &bill));
+						 rate_bill(account.lines.item, account.lines.n, NULL, NULL, &bill));
 		assert_int_equal(0, bill.n);
 		free(bill.item);
 	}
@@ -583,12 +584,12 @@ batches_and_order_of_arrival_change_nothing(void **state)
 		rate_sort(&all);
 		for (int i = 1; i < all.n; i++)
 			assert_true(rate_compare_pieces(&all.item[i - 1], &all.item[i]) < 0);
-		rate_walk(all.item, all.n, 0, &once.positions, &once.lines, NULL, NULL);
+		rate_walk(all.item, all.n, NULL, &once.positions, &once.lines, NULL, NULL);
 		for (int done = 0; done < all.n;)
 		{
 			int more = (int) random_between(1, all.n - done);
 
-			rate_walk(all.item + done, more, 0, &batched.positions, &batched.lines, NULL, NULL);
+			rate_walk(all.item + done, more, NULL, &batched.positions, &batched.lines, NULL, NULL);
 			done += more;
 		}
 		assert_same_lines(&once, &batched);

@@ -663,6 +663,46 @@ accumulation_periods_touch(void **state)
 		}
 }
 
+/* Bounds on the first day of a period, wider by so many Wh a month for ever. */
+static bool
+bounds(const Tariff *t, int season, int32_t start, int32_t end, int64_t wh_per_month,
+	   int64_t *bound)
+{
+	TariffExtraStep step = { INT32_MIN, wh_per_month };
+	TariffExtra extra = { 1, &step };
+
+	return tariff_bounds(t, season, start, end, start, &extra, bound);
+}
+
+/* A month that is over keeps its extension; the others have what is in force on the day. */
+static void
+extension_changes_within_a_year(void **state)
+{
+	Tariff *t = tariff(TIERS("'upto': [100], 'accumulate': 'year', 'anchor': '01-31'"));
+	TariffExtraStep step[] = { { cal_day(2024, 2, 15), 1000 }, { cal_day(2024, 6, 1), 3000 } };
+	TariffExtra extra = { 2, step };
+	const int32_t start = cal_day(2024, 1, 31);
+	const int32_t end = cal_day(2025, 1, 31);
+	int64_t bound[TARIFF_MAX_TIERS];
+
+	(void) state;
+	assert_true(tariff_bounds(t, 0, start, end, start, NULL, bound));
+	assert_int_equal(100000, bound[0]);
+	assert_true(tariff_bounds(t, 0, start, end, cal_day(2024, 2, 14), &extra, bound));
+	assert_int_equal(100000, bound[0]);
+	/* Of the month that begins on 31 January the extension counts whole. */
+	assert_true(tariff_bounds(t, 0, start, end, cal_day(2024, 2, 15), &extra, bound));
+	assert_int_equal(112000, bound[0]);
+	assert_true(tariff_bounds(t, 0, start, end, cal_day(2024, 5, 31), &extra, bound));
+	assert_int_equal(112000, bound[0]);
+	/* Four months are over at 1000, the one that begins on 31 May and seven more have 3000. */
+	assert_true(tariff_bounds(t, 0, start, end, cal_day(2024, 6, 1), &extra, bound));
+	assert_int_equal(100000 + 4 * 1000 + 8 * 3000, bound[0]);
+	assert_true(tariff_bounds(t, 0, start, end, end - 1, &extra, bound));
+	assert_int_equal(100000 + 4 * 1000 + 8 * 3000, bound[0]);
+	tariff_free(t);
+}
+
 static void
 bounds_by_kind(void **state)
 {
@@ -670,25 +710,25 @@ bounds_by_kind(void **state)
 	int64_t bound[TARIFF_MAX_TIERS];
 
 	(void) state;
-	assert_true(tariff_bounds(t, 0, cal_day(2024, 2, 1), cal_day(2024, 3, 1), 100000, bound));
+	assert_true(bounds(t, 0, cal_day(2024, 2, 1), cal_day(2024, 3, 1), 100000, bound));
 	assert_int_equal(29 * 10500 + 100000, bound[0]);
-	assert_true(tariff_bounds(t, 0, cal_day(2024, 3, 1), cal_day(2024, 4, 1), 0, bound));
+	assert_true(bounds(t, 0, cal_day(2024, 3, 1), cal_day(2024, 4, 1), 0, bound));
 	assert_int_equal(31 * 10500, bound[0]);
-	assert_false(tariff_bounds(t, 0, 0, 31, INT64_MAX, bound));
+	assert_false(bounds(t, 0, 0, 31, INT64_MAX, bound));
 	tariff_free(t);
 
 	t = tariff("{'prices': [1, 2, 3], " HALVES
 			   ", 'tiers': {'accumulate': 'year', 'upto': {'s': [1, 2], 'w': [3, 4]}}}");
-	assert_true(tariff_bounds(t, 1, 0, 366, 100000, bound));
+	assert_true(bounds(t, 1, 0, 366, 100000, bound));
 	assert_int_equal(1203000, bound[0]);
 	assert_int_equal(1204000, bound[1]);
-	assert_true(tariff_bounds(t, 0, 0, 366, 0, bound));
+	assert_true(bounds(t, 0, 0, 366, 0, bound));
 	assert_int_equal(2000, bound[1]);
-	assert_false(tariff_bounds(t, 0, 0, 366, INT64_MAX / 6, bound));
+	assert_false(bounds(t, 0, 0, 366, INT64_MAX / 6, bound));
 	tariff_free(t);
 
 	t = tariff(TIERS("'upto': [10], 'accumulate': 'quarter'"));
-	assert_true(tariff_bounds(t, 0, 0, 91, 1000, bound));
+	assert_true(bounds(t, 0, 0, 91, 1000, bound));
 	assert_int_equal(13000, bound[0]);
 	tariff_free(t);
 }
@@ -713,6 +753,7 @@ main(void)
 		cmocka_unit_test(accumulation_periods),
 		cmocka_unit_test(accumulation_periods_touch),
 		cmocka_unit_test(bounds_by_kind),
+		cmocka_unit_test(extension_changes_within_a_year),
 	};
 
 	return cmocka_run_group_tests_name("tariff", tests, NULL, NULL);

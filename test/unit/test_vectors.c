@@ -137,7 +137,7 @@ run_case(const Doc *doc)
 		account.n_span = 2;
 	}
 	if (doc_get(doc, "extra_kwh"))
-		account.extra = wh_of(doc_get(doc, "extra_kwh"));
+		account_extend(&account, wh_of(doc_get(doc, "extra_kwh")));
 	if (doc_get(doc, "start"))
 	{
 		start_position(&account.positions, t, wall_time(&intervals->item[0].item[0]),
@@ -152,8 +152,8 @@ run_case(const Doc *doc)
 					wh_of(&interval->item[2]));
 	}
 	account_walk(&account);
-	assert_int_equal(RATE_OK,
-					 rate_bill(account.lines.item, account.lines.n, account.extra, &before, &bill));
+	assert_int_equal(
+		RATE_OK, rate_bill(account.lines.item, account.lines.n, &account.extra, &before, &bill));
 	sum = bill_sum(&bill);
 	if (doc_get(doc, "standing_month"))
 		sum += standing_of_month(t, doc_get(doc, "standing_month"));
