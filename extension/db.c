@@ -17,6 +17,10 @@
 
 #include "core.h"
 #include "install.h"
+#include "plan.h"
+
+/* No name of ours is looked up in a schema that others can write to. */
+#define PINNED_PATH "pg_catalog, pg_temp"
 
 /* The core's memory inside the server. */
 void *
@@ -96,25 +100,6 @@ check_storage_version(void)
 	checked = installation;
 }
 
-/*
- * Rows are looked up by key, and plans are kept: one that was made while a table
- * was small must not scan it when it has grown, and none is worth making twice.
- */
-static void
-prefer_indexes(void)
-{
-	static const char *const setting[][2] = { { "enable_seqscan", "off" },
-											  { "enable_hashjoin", "off" },
-											  { "enable_mergejoin", "off" },
-											  { "jit", "off" },
-											  { "plan_cache_mode", "force_generic_plan" } };
-	int i;
-
-	for (i = 0; i < lengthof(setting); i++)
-		(void) set_config_option(setting[i][0], setting[i][1], PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-}
-
 void
 db_enter_as(DbSession *session, Oid owner)
 {
@@ -122,17 +107,23 @@ db_enter_as(DbSession *session, Oid owner)
 	GetUserIdAndSecContext(&session->caller, &session->caller_context);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	session->guc_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	prefer_indexes();
+	session->guc_level = 0;
+	if (strcmp(namespace_search_path, PINNED_PATH) != 0)
+	{
+		session->guc_level = NewGUCNestLevel();
+		(void) set_config_option("search_path", PINNED_PATH, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	}
 	SetUserIdAndSecContext(owner, session->caller_context | SECURITY_LOCAL_USERID_CHANGE);
 }
 
 void
 db_enter(DbSession *session)
 {
-	db_enter_as(session, db_owner());
+	Oid owner = db_owner();
+
+	plan_for(owner);
+	db_enter_as(session, owner);
 	check_storage_version();
 }
 
@@ -140,7 +131,8 @@ void
 db_leave(DbSession *session)
 {
 	SetUserIdAndSecContext(session->caller, session->caller_context);
-	AtEOXact_GUC(false, session->guc_level);
+	if (session->guc_level > 0)
+		AtEOXact_GUC(false, session->guc_level);
 	SPI_finish();
 }
 
@@ -151,7 +143,8 @@ db_run_nulls(DbQuery *query, const Datum *args, const char *nulls)
 
 	if (query->plan == NULL)
 	{
-		SPIPlanPtr plan = SPI_prepare(query->sql, query->nargs, query->type);
+		SPIPlanPtr plan =
+			SPI_prepare_cursor(query->sql, query->nargs, query->type, CURSOR_OPT_GENERIC_PLAN);
 
 		if (plan == NULL)
 			elog(ERROR, "cannot prepare \"%s\": %s", query->sql,

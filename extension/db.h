@@ -31,7 +31,7 @@ typedef struct DbSession
 {
 	Oid caller; /* current_user of the caller: whose rights count */
 	int caller_context;
-	int guc_level;
+	int guc_level;		 /* 0: the search_path was pinned already */
 	MemoryContext outer; /* the caller's memory: results go here */
 } DbSession;
 

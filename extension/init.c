@@ -4,6 +4,7 @@
 #include "utils/guc.h"
 
 #include "clock.h"
+#include "plan.h"
 
 PG_MODULE_MAGIC;
 
@@ -13,5 +14,6 @@ void
 _PG_init(void)
 {
 	clock_init();
+	plan_init();
 	MarkGUCPrefixReserved("prepay");
 }
