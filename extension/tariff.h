@@ -3,7 +3,8 @@
  *
  * tariff_load() checks a definition (design: seasons, day types, schedule,
  * tiers, prices, standing, surcharges) completely; what it accepts can rate any
- * instant: no gaps, no overlaps, no period without a price.
+ * instant: no gaps, no overlaps, no period without a price. "notes", a list of
+ * texts, is free: it is kept with the version and means nothing to rating.
  */
 #ifndef PREPAY_TARIFF_H
 #define PREPAY_TARIFF_H
@@ -20,8 +21,15 @@
 #define TARIFF_MAX_STANDING 16
 #define TARIFF_MAX_ROWS 512
 #define TARIFF_MAX_SLOTS 256 /* per schedule row */
-#define TARIFF_NAME_MAX 64	 /* bytes, with NUL */
-#define TARIFF_WORKDAY 0	 /* day type index that always exists */
+#define TARIFF_MAX_NOTES 64
+#define TARIFF_NOTE_MAX 500					  /* characters */
+#define TARIFF_NAME_MAX 64					  /* bytes, with NUL */
+#define TARIFF_MAX_PRICE 1000000			  /* per kWh, in any currency */
+#define TARIFF_MAX_KWH INT64_C(1000000000000) /* a bound */
+#define TARIFF_MAX_AMOUNT 1000000000		  /* a standing charge, in any currency */
+#define TARIFF_WORKDAY 0					  /* day type index that always exists */
+
+typedef char TariffName[TARIFF_NAME_MAX];
 
 typedef enum TariffAccumulate
 {

@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#define LIMIT_AMOUNT 1000000000 /* a standing charge, in any currency */
 #define LIMIT_PERCENT 1000
 #define MAX_PERCENT_DEPTH 2 /* the decimals of an Exact hold two percentages of one another */
 
@@ -39,7 +38,8 @@ load_standing_charge(TariffLoader *loader, const Doc *doc, const char *path, Tar
 		return false;
 	doc_path_key(child, path, "amount");
 	if (!load_member(loader, doc, path, "amount", hint, &member) ||
-		!load_number(loader, member, child, PRICE_DECIMALS, LIMIT_AMOUNT, &standing->amount_micro))
+		!load_number(loader, member, child, PRICE_DECIMALS, TARIFF_MAX_AMOUNT,
+					 &standing->amount_micro))
 		return false;
 	doc_path_key(child, path, "per");
 	if (!load_member(loader, doc, path, "per", hint, &member) ||
@@ -209,7 +209,7 @@ load_surcharge(TariffLoader *loader, const Doc *doc, const char *path, TariffNam
 						  "\"on\" belongs to a percentage");
 	}
 	doc_path_key(child, path, "per_kwh");
-	return load_number(loader, per_kwh, child, PRICE_DECIMALS, LIMIT_PRICE,
+	return load_number(loader, per_kwh, child, PRICE_DECIMALS, TARIFF_MAX_PRICE,
 					   &surcharge->per_kwh_micro);
 }
 

@@ -215,11 +215,47 @@ load_periods(TariffLoader *loader)
 	return true;
 }
 
+static int
+characters(const char *text)
+{
+	int n = 0;
+
+	for (; *text; text++)
+		n += (*text & 0xC0) != 0x80;
+	return n;
+}
+
+/* Notes say nothing to rating: they stay with the version for the people who read it. */
+static bool
+check_notes(TariffLoader *loader)
+{
+	const Doc *notes = doc_get(loader->definition, "notes");
+
+	if (notes == NULL)
+		return true;
+	if (!load_array(loader, notes, "notes", 0, TARIFF_MAX_NOTES))
+		return false;
+	for (int i = 0; i < notes->n; i++)
+	{
+		char path[DOC_PATH_MAX];
+
+		doc_path_item(path, "notes", i);
+		if (!doc_is(&notes->item[i], DOC_STRING, path, "A note is a text in double quotes.",
+					loader->fault))
+			return false;
+		if (characters(notes->item[i].text) > TARIFF_NOTE_MAX)
+			return load_fault(loader, path, "Shorten it, or make two of it.",
+							  "note is longer than %d characters", TARIFF_NOTE_MAX);
+	}
+	return true;
+}
+
 Tariff *
 tariff_load(const Doc *definition, DocFault *fault)
 {
-	static const char *const known[] = { "periods", "seasons", "calendar", "day_types",	 "schedule",
-										 "tiers",	"prices",  "standing", "surcharges", NULL };
+	static const char *const known[] = { "periods",	   "seasons", "calendar", "day_types",
+										 "schedule",   "tiers",	  "prices",	  "standing",
+										 "surcharges", "notes",	  NULL };
 	TariffLoader loader = { definition, NULL, fault };
 
 	if (!doc_is(definition, DOC_OBJECT, "", "A tariff definition is a JSON object.", fault) ||
@@ -227,7 +263,7 @@ tariff_load(const Doc *definition, DocFault *fault)
 		return NULL;
 
 	loader.tariff = core_alloc(sizeof(Tariff));
-	if (load_periods(&loader) && load_calendar_and_schedule(&loader) &&
+	if (check_notes(&loader) && load_periods(&loader) && load_calendar_and_schedule(&loader) &&
 		load_tiers_and_prices(&loader) && load_charges(&loader))
 		return loader.tariff;
 	tariff_free(loader.tariff);

@@ -15,10 +15,6 @@ typedef struct TariffLoader
 	DocFault *fault;
 } TariffLoader;
 
-#define LIMIT_PRICE 1000000 /* per kWh, in any currency */
-
-typedef char TariffName[TARIFF_NAME_MAX];
-
 /* What a bare word of the definition stands for. */
 typedef struct Choice
 {

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define KWH_DECIMALS 3
-#define LIMIT_KWH INT64_C(1000000000000)
 
 static bool
 load_bounds(TariffLoader *loader, const Doc *upto, const char *path, int64_t *bound)
@@ -18,7 +17,7 @@ load_bounds(TariffLoader *loader, const Doc *upto, const char *path, int64_t *bo
 		char child[DOC_PATH_MAX];
 
 		doc_path_item(child, path, i);
-		if (!load_number(loader, &upto->item[i], child, KWH_DECIMALS, LIMIT_KWH, &bound[i]))
+		if (!load_number(loader, &upto->item[i], child, KWH_DECIMALS, TARIFF_MAX_KWH, &bound[i]))
 			return false;
 		if (bound[i] <= (i > 0 ? bound[i - 1] : 0))
 			return load_fault(loader, child, "Let the bounds ascend, in kWh.",
@@ -160,7 +159,7 @@ load_period_prices(TariffLoader *loader, const Doc *prices, const char *path, in
 
 	if (prices->kind != DOC_ARRAY)
 	{
-		if (!load_number(loader, prices, path, PRICE_DECIMALS, LIMIT_PRICE, &price[0]))
+		if (!load_number(loader, prices, path, PRICE_DECIMALS, TARIFF_MAX_PRICE, &price[0]))
 			return false;
 		for (int tier = 1; tier < tariff->n_tier; tier++)
 			price[tier] = price[0];
@@ -175,7 +174,7 @@ load_period_prices(TariffLoader *loader, const Doc *prices, const char *path, in
 		char child[DOC_PATH_MAX];
 
 		doc_path_item(child, path, tier);
-		if (!load_number(loader, &prices->item[tier], child, PRICE_DECIMALS, LIMIT_PRICE,
+		if (!load_number(loader, &prices->item[tier], child, PRICE_DECIMALS, TARIFF_MAX_PRICE,
 						 &price[tier]))
 			return false;
 	}

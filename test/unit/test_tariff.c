@@ -133,6 +133,8 @@ static const Refusal refusals[] = {
 	{ "{}", "prices", "missing" },
 	{ PLAIN("'tirs': {}"), "tirs", "unknown key" },
 	{ PLAIN("'tiers': null"), "tiers", "found null" },
+	{ PLAIN("'notes': 'text'"), "notes", "expected an array" },
+	{ PLAIN("'notes': ['a', 7]"), "notes[1]", "expected a text" },
 
 	/* names */
 	{ "{'periods': [], 'prices': 1}", "periods", "empty" },
@@ -416,6 +418,41 @@ limits_are_inclusive(void **state)
 	tariff_free(t);
 	strcpy(json + used, ",{'day_type': 'one more', 'slots': [['00:00', 'all']]}]}");
 	assert_string_equal("schedule[16].day_type", refused(json)->path);
+}
+
+/* Notes may say anything, in so many characters of whatever length. */
+static void
+notes_are_kept_apart_from_rating(void **state)
+{
+	char json[4000];
+
+	(void) state;
+	tariff_free(tariff("{'prices': 1, 'notes': []}"));
+	tariff_free(tariff("{'prices': 1, 'notes': ['', ' free\\ntext ']}"));
+	for (int length = 500; length <= 501; length++)
+	{
+		char *end = stpcpy(json, "{'prices': 1, 'notes': ['x', '");
+
+		for (int i = 0; i < length; i++)
+			end = stpcpy(end, "\xe7\x94\xb5");
+		strcpy(end, "']}");
+		if (length == 500)
+			tariff_free(tariff(json));
+		else
+			assert_string_equal("notes[1]", refused(json)->path);
+	}
+	for (int n = 64; n <= 65; n++)
+	{
+		char *end = stpcpy(json, "{'prices': 1, 'notes': ['x'");
+
+		for (int i = 1; i < n; i++)
+			end = stpcpy(end, ", 'x'");
+		strcpy(end, "]}");
+		if (n == 64)
+			tariff_free(tariff(json));
+		else
+			assert_string_equal("notes", refused(json)->path);
+	}
 }
 
 /* Two nested percentages are exact in the smallest price. */
@@ -743,6 +780,7 @@ main(void)
 		cmocka_unit_test(faults_are_refused_with_their_path),
 		cmocka_unit_test(not_a_number_is_refused),
 		cmocka_unit_test(limits_are_inclusive),
+		cmocka_unit_test(notes_are_kept_apart_from_rating),
 		cmocka_unit_test(nested_percentages_are_exact),
 		cmocka_unit_test(extreme_percentages_fit),
 		cmocka_unit_test(rows_by_specificity),
