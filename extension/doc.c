@@ -129,3 +129,66 @@ doc_has_only(const Doc *object, const char *const *known, const char *path, DocF
 	}
 	return true;
 }
+
+static char *
+copy_of(const char *text)
+{
+	size_t size = strlen(text) + 1;
+
+	return memcpy(core_alloc(size), text, size);
+}
+
+Doc
+doc_new(DocKind kind)
+{
+	Doc doc = { .kind = kind };
+
+	return doc;
+}
+
+Doc
+doc_new_text(const char *text)
+{
+	Doc doc = { .kind = DOC_STRING, .text = copy_of(text) };
+
+	return doc;
+}
+
+Doc
+doc_new_sentence(const char *format, ...)
+{
+	char text[DOC_TEXT_MAX + 1];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	mend_characters(text);
+	return doc_new_text(text);
+}
+
+Doc
+doc_new_number(const char *text)
+{
+	Doc doc = { .kind = DOC_NUMBER, .text = copy_of(text) };
+
+	return doc;
+}
+
+void
+doc_add(Doc *parent, const char *key, Doc value)
+{
+	/* Room doubles whenever the members fill a power of two. */
+	if ((parent->n & (parent->n - 1)) == 0)
+	{
+		size_t room = parent->n > 0 ? 2 * (size_t) parent->n : 1;
+
+		parent->item = core_realloc(parent->item, room * sizeof(Doc));
+		if (parent->kind == DOC_OBJECT)
+			parent->key = core_realloc(parent->key, room * sizeof(char *));
+	}
+	parent->item[parent->n] = value;
+	if (parent->kind == DOC_OBJECT)
+		parent->key[parent->n] = copy_of(key);
+	parent->n++;
+}

@@ -56,4 +56,16 @@ extern bool doc_has_only(const Doc *object, const char *const *known, const char
 						 DocFault *fault);
 extern const char *doc_kind_name(DocKind kind); /* "an array" */
 
+/*
+ * Making a document. A value owns its memory; doc_add moves it into an object, or,
+ * with key NULL, into an array.
+ */
+#define DOC_TEXT_MAX 480
+extern Doc doc_new(DocKind kind); /* DOC_ARRAY or DOC_OBJECT, empty */
+extern Doc doc_new_text(const char *text); /* as it is */
+/* Cut at DOC_TEXT_MAX bytes. */
+extern Doc doc_new_sentence(const char *format, ...) __attribute__((format(printf, 1, 2)));
+extern Doc doc_new_number(const char *text);
+extern void doc_add(Doc *parent, const char *key, Doc value);
+
 #endif

@@ -5,6 +5,8 @@
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
+#include "db.h"
+
 static void
 scalar_doc(const JsonbValue *value, Doc *doc)
 {
@@ -75,6 +77,61 @@ jsonb_doc(Jsonb *jsonb)
 	if (JB_ROOT_IS_SCALAR(jsonb))
 		return &doc->item[0];
 	return doc;
+}
+
+static void
+push_doc(JsonbParseState **state, const Doc *doc, JsonbIteratorToken token, JsonbValue **result)
+{
+	bool is_object = doc->kind == DOC_OBJECT;
+	JsonbValue value = { .type = jbvNull };
+	int i;
+
+	switch (doc->kind)
+	{
+		case DOC_ARRAY:
+		case DOC_OBJECT:
+			(void) pushJsonbValue(state, is_object ? WJB_BEGIN_OBJECT : WJB_BEGIN_ARRAY, NULL);
+			for (i = 0; i < doc->n; i++)
+			{
+				JsonbValue key = { .type = jbvString };
+
+				if (is_object)
+				{
+					key.val.string.val = (char *) doc->key[i];
+					key.val.string.len = strlen(doc->key[i]);
+					(void) pushJsonbValue(state, WJB_KEY, &key);
+				}
+				push_doc(state, &doc->item[i], is_object ? WJB_VALUE : WJB_ELEM, result);
+			}
+			*result = pushJsonbValue(state, is_object ? WJB_END_OBJECT : WJB_END_ARRAY, NULL);
+			return;
+		case DOC_STRING:
+			value.type = jbvString;
+			value.val.string.val = (char *) doc->text;
+			value.val.string.len = strlen(doc->text);
+			break;
+		case DOC_NUMBER:
+			value.type = jbvNumeric;
+			value.val.numeric = DatumGetNumeric(numeric_from_text(doc->text));
+			break;
+		case DOC_BOOL:
+			value.type = jbvBool;
+			value.val.boolean = doc->boolean;
+			break;
+		case DOC_NULL:
+			break;
+	}
+	(void) pushJsonbValue(state, token, &value);
+}
+
+Jsonb *
+doc_jsonb(const Doc *doc)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue *result = NULL;
+
+	push_doc(&state, doc, WJB_ELEM, &result);
+	return JsonbValueToJsonb(result);
 }
 
 char *

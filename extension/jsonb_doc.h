@@ -11,6 +11,7 @@
 #include "doc.h"
 
 extern Doc *jsonb_doc(Jsonb *jsonb);
+extern Jsonb *doc_jsonb(const Doc *doc); /* an object or an array */
 
 /* Text of a member of an options object, NULL when absent or null; numbers give their digits. */
 extern char *option_text(Jsonb *options, const char *name);

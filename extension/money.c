@@ -299,9 +299,9 @@ scan_decimal(const char *p, DecimalText *decimal)
 	return *p == '\0';
 }
 
-/* |text| in units of 10^-decimals. */
+/* |text| in units of 10^-decimals; finer digits are dropped when cut is set, else a fault. */
 static DecimalResult
-read_decimal(const char *text, int decimals, Magnitude *value, bool *negative)
+read_decimal(const char *text, int decimals, bool cut, Magnitude *value, bool *negative)
 {
 	DecimalText decimal;
 	Magnitude result = 0;
@@ -315,7 +315,7 @@ read_decimal(const char *text, int decimals, Magnitude *value, bool *negative)
 	{
 		if (*p == '.')
 			continue;
-		if (weight < 0 && *p != '0')
+		if (weight < 0 && *p != '0' && !cut)
 			return DECIMAL_TOO_FINE;
 		if (weight >= 0 && (__builtin_mul_overflow(result, (Magnitude) 10, &result) ||
 							__builtin_add_overflow(result, (Magnitude) (*p - '0'), &result)))
@@ -335,9 +335,21 @@ exact_parse(const char *text, Exact *amount)
 	Magnitude value;
 	bool negative;
 
-	if (read_decimal(text, EXACT_DECIMALS, &value, &negative) != DECIMAL_OK)
+	if (read_decimal(text, EXACT_DECIMALS, false, &value, &negative) != DECIMAL_OK)
 		return false;
 	return with_sign(value, negative, amount);
+}
+
+DecimalResult
+exact_parse_cut(const char *text, Exact *amount)
+{
+	Magnitude value;
+	bool negative;
+	DecimalResult outcome = read_decimal(text, EXACT_DECIMALS, true, &value, &negative);
+
+	if (outcome != DECIMAL_OK)
+		return outcome;
+	return with_sign(value, negative, amount) ? DECIMAL_OK : DECIMAL_OVERFLOW;
 }
 
 DecimalResult
@@ -345,7 +357,7 @@ decimal_parse(const char *text, int decimals, int64_t *value)
 {
 	Magnitude result;
 	bool negative;
-	DecimalResult outcome = read_decimal(text, decimals, &result, &negative);
+	DecimalResult outcome = read_decimal(text, decimals, false, &result, &negative);
 
 	if (outcome != DECIMAL_OK)
 		return outcome;

@@ -63,6 +63,8 @@ typedef enum DecimalResult
 	DECIMAL_OVERFLOW
 } DecimalResult;
 extern DecimalResult decimal_parse(const char *text, int decimals, int64_t *value);
+/* Foreign data may carry the noise of a binary fraction: digits beyond 10^-24 are dropped. */
+extern DecimalResult exact_parse_cut(const char *text, Exact *amount);
 
 /*
  * Round num/den half away from zero (den > 0): register arithmetic with a ratio.

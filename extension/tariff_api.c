@@ -22,24 +22,35 @@
 PG_FUNCTION_INFO_V1(prepay_define_tariff);
 PG_FUNCTION_INFO_V1(prepay_assign_tariff);
 
-Tariff *
-tariff_check_definition(Jsonb *definition)
+void
+tariff_check_size(const Jsonb *definition)
 {
-	DocFault fault;
-	Tariff *tariff;
-
 	if (VARSIZE(definition) > DEFINITION_MAX_BYTES)
 		ereport(ERROR,
 				(errcode(ERRCODE_PP_BAD_TARIFF),
 				 errmsg("the tariff definition is larger than %d kB", DEFINITION_MAX_BYTES / 1024),
 				 errhint("A tariff has at most %d schedule rows of %d slots.", TARIFF_MAX_ROWS,
 						 TARIFF_MAX_SLOTS)));
+}
+
+void
+tariff_refuse(const char *what, const DocFault *fault)
+{
+	ereport(ERROR, (errcode(ERRCODE_PP_BAD_TARIFF), errmsg("%s: %s", what, fault->what),
+					errdetail("At %s.", fault->path[0] ? fault->path : "the top level"),
+					fault->hint[0] ? errhint("%s", fault->hint) : 0));
+}
+
+Tariff *
+tariff_check_definition(Jsonb *definition)
+{
+	DocFault fault;
+	Tariff *tariff;
+
+	tariff_check_size(definition);
 	tariff = tariff_load(jsonb_doc(definition), &fault);
 	if (tariff == NULL)
-		ereport(ERROR, (errcode(ERRCODE_PP_BAD_TARIFF),
-						errmsg("the tariff definition is refused: %s", fault.what),
-						errdetail("At %s.", fault.path[0] ? fault.path : "the top level"),
-						fault.hint[0] ? errhint("%s", fault.hint) : 0));
+		tariff_refuse("the tariff definition is refused", &fault);
 	return tariff;
 }
 

@@ -10,6 +10,9 @@
 
 #include "tariff.h"
 
+/* Definitions and what they are made of are held to a size; raises PP030. */
+extern void tariff_check_size(const Jsonb *definition);
+extern void tariff_refuse(const char *what, const DocFault *fault) pg_attribute_noreturn();
 /* Compile a definition in the current memory; raises PP030 with path and hint. */
 extern Tariff *tariff_check_definition(Jsonb *definition);
 /* Give a compiled tariff, which lives in `memory`, the days of its calendar; needs an open

@@ -9,7 +9,11 @@ COMMENT ON FUNCTION prepay.set_setting(text, text, text) IS 'Set a setting of a 
 
 CREATE FUNCTION prepay.define_tariff(code text, definition jsonb, valid_from timestamptz DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS int
 	AS 'MODULE_PATHNAME', 'prepay_define_tariff' LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION prepay.define_tariff(text, jsonb, timestamptz, jsonb) IS 'Add a version to a tariff (电价方案); returns its number. Versions never change; each holds until the next begins.';
+COMMENT ON FUNCTION prepay.define_tariff(text, jsonb, timestamptz, jsonb) IS 'Add a version to a tariff (电价方案); returns its number. Versions never change; each holds until the next begins. "notes" in a definition, a list of texts, is kept with it and means nothing to rating.';
+
+CREATE FUNCTION prepay.tariff_from_urdb(rate jsonb) RETURNS jsonb
+	AS 'MODULE_PATHNAME', 'prepay_tariff_from_urdb' LANGUAGE C STABLE;
+COMMENT ON FUNCTION prepay.tariff_from_urdb(jsonb) IS 'A rate of OpenEI''s Utility Rate Database (URDB) as a definition for define_tariff(): energy prices and a daily or monthly fixed charge, in the rate''s currency. What is not carried stands in "notes" and in a warning.';
 
 CREATE FUNCTION prepay.assign_tariff(target text, tariff text, valid_from timestamptz DEFAULT NULL) RETURNS void
 	AS 'MODULE_PATHNAME', 'prepay_assign_tariff' LANGUAGE C VOLATILE;

@@ -99,6 +99,35 @@ long_texts_are_cut_at_characters(void **state)
 	assert_string_equal(fault.hint, "");
 }
 
+static void
+documents_are_made(void **state)
+{
+	Doc *doc = core_alloc(sizeof(Doc));
+	Doc list = doc_new(DOC_ARRAY);
+
+	(void) state;
+	*doc = doc_new(DOC_OBJECT);
+	for (int i = 0; i < 9; i++)
+	{
+		char number[20];
+
+		sprintf(number, "%d.5", i);
+		doc_add(&list, NULL, doc_new_number(number));
+	}
+	doc_add(doc, "list", list);
+	doc_add(doc, "text", doc_new_sentence("%s %d", "some", 7));
+	doc_add(doc, "plain", doc_new_text("100 %s"));
+	doc_add(doc, "long", doc_new_sentence("%479s\xE7\x94\xB5", "x"));
+	assert_int_equal(4, doc->n);
+	assert_int_equal(9, doc_get(doc, "list")->n);
+	assert_string_equal("8.5", doc_get(doc, "list")->item[8].text);
+	assert_string_equal("some 7", doc_get(doc, "text")->text);
+	assert_string_equal("100 %s", doc_get(doc, "plain")->text);
+	assert_int_equal(DOC_TEXT_MAX, strlen(doc_get(doc, "long")->text));
+	assert_whole_characters(doc_get(doc, "long")->text);
+	doc_free(doc);
+}
+
 int
 main(void)
 {
@@ -107,6 +136,7 @@ main(void)
 		cmocka_unit_test(reader_refuses),
 		cmocka_unit_test(paths),
 		cmocka_unit_test(long_texts_are_cut_at_characters),
+		cmocka_unit_test(documents_are_made),
 	};
 
 	return cmocka_run_group_tests_name("doc", tests, NULL, NULL);

@@ -129,6 +129,36 @@ decimal_results(void **state)
 	}
 }
 
+/* Digits beyond 10^-24 are dropped, whatever follows; the rest is judged as ever. */
+static void
+foreign_decimals_are_cut(void **state)
+{
+	static const struct
+	{
+		const char *text;
+		DecimalResult result;
+		const char *amount;
+	} cases[] = {
+		{ "0.1234567890123456789012349", DECIMAL_OK, "0.123456789012345678901234" },
+		{ "-1.3877787807814457e-17", DECIMAL_OK, "-0.000000000000000013877787" },
+		{ "9e-25", DECIMAL_OK, "0" },
+		{ "-9e-99999", DECIMAL_OK, "0" },
+		{ "1e14", DECIMAL_OK, "100000000000000" },
+		{ "1e38", DECIMAL_OVERFLOW, NULL },
+		{ "0.1x", DECIMAL_SYNTAX, NULL },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+	{
+		Exact value;
+
+		assert_int_equal(cases[i].result, exact_parse_cut(cases[i].text, &value));
+		if (cases[i].amount)
+			assert_exact(value, cases[i].amount);
+	}
+}
+
 static void
 rounding_is_half_away_from_zero(void **state)
 {
@@ -325,6 +355,7 @@ main(void)
 		cmocka_unit_test(format_and_parse_are_inverse),
 		cmocka_unit_test(parse_refuses),
 		cmocka_unit_test(decimal_results),
+		cmocka_unit_test(foreign_decimals_are_cut),
 		cmocka_unit_test(rounding_is_half_away_from_zero),
 		cmocka_unit_test(minor_text),
 		cmocka_unit_test(percentages_lose_no_digit),
