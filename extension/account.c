@@ -13,6 +13,7 @@
 #include "db.h"
 #include "jsonb_doc.h"
 #include "lock.h"
+#include "owner.h"
 #include "rerate.h"
 #include "tariff_store.h"
 #include "vend.h"
@@ -105,95 +106,6 @@ account_open(const Site *site, Oid caller, const char *code, const char *custome
 		tariff_assign(site, "account", account_id, account_find_tariff(site, tariff_code),
 					  DT_NOBEGIN);
 	return account_id;
-}
-
-static void
-require_free_meter(const Site *site, int32 meter_id, TimestampTz effective)
-{
-	static DbQuery owner = {
-		"SELECT a.code, o.valid_to FROM prepay.account_meter o JOIN prepay.account a"
-		" USING (site_id, account_id) WHERE o.site_id = $1 AND o.meter_id = $2 AND o.valid_to > $3",
-		3,
-		{ INT4OID, INT4OID, TIMESTAMPTZOID }
-	};
-	static DbQuery purpose = { "SELECT code FROM prepay.meter WHERE site_id = $1 AND meter_id = $2"
-							   " AND purpose <> 'prepaid'",
-							   2,
-							   { INT4OID, INT4OID } };
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
-					 TimestampTzGetDatum(effective) };
-
-	if (db_run(&owner, args) > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_PP_METER_OWNED),
-				 errmsg("the meter belongs to account \"%s\"", db_text(0, 1)),
-				 errdetail("It belongs to that account at %s.", timestamptz_to_str(effective)),
-				 errhint("Remove it there first, with its final register.")));
-	if (db_run(&purpose, args) > 0)
-		ereport(ERROR, (errcode(ERRCODE_PP_METER_OWNED),
-						errmsg("meter \"%s\" is a check meter", db_text(0, 1)),
-						errdetail("Check meters measure energy only; no account pays for them."),
-						errhint("Set its purpose to 'prepaid' before it has readings.")));
-}
-
-void
-account_store_register(const Site *site, int32 meter_id, TimestampTz read_at, const char *kwh)
-{
-	static DbQuery find = {
-		"SELECT kwh = $4 FROM prepay.reading WHERE site_id = $1 AND meter_id = $2 AND read_at = $3",
-		4,
-		{ INT4OID, INT4OID, TIMESTAMPTZOID, NUMERICOID }
-	};
-	static DbQuery insert = { "INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, source)"
-							  " VALUES ($1, $2, $3, $4, 'register')",
-							  4,
-							  { INT4OID, INT4OID, TIMESTAMPTZOID, NUMERICOID } };
-	int64 milli;
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
-					 TimestampTzGetDatum(read_at), numeric_from_text(kwh) };
-
-	if (!numeric_to_milli(args[3], &milli) || milli < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_PP_BAD_READING), errmsg("\"%s\" is not a register value", kwh),
-				 errhint("Give the kWh the meter shows.")));
-	if (db_run(&find, args) == 0)
-		db_run(&insert, args);
-	else if (!db_bool(0, 1))
-		ereport(ERROR, (errcode(ERRCODE_PP_BAD_READING),
-						errmsg("the meter has another reading at %s", timestamptz_to_str(read_at)),
-						errhint("Give the value that was read, or another time.")));
-}
-
-void
-account_attach(const Site *site, int32 account_id, int32 meter_id, const char *start_kwh,
-			   TimestampTz effective)
-{
-	static DbQuery insert = {
-		"INSERT INTO prepay.account_meter (site_id, meter_id, valid_from, account_id)"
-		" VALUES ($1, $2, $3, $4)",
-		4,
-		{ INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID }
-	};
-	static DbQuery later = { "SELECT 1 FROM prepay.meter_state WHERE site_id = $1 AND meter_id = $2"
-							 " AND last_read_at > $3",
-							 3,
-							 { INT4OID, INT4OID, TIMESTAMPTZOID } };
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
-					 TimestampTzGetDatum(effective), Int32GetDatum(account_id) };
-
-	require_free_meter(site, meter_id, effective);
-	if (effective > site->now)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the meter cannot change hands in the future"),
-						errdetail("%s is later than now.", timestamptz_to_str(effective)),
-						errhint("Call this when it happens.")));
-	if (start_kwh)
-		account_store_register(site, meter_id, effective, start_kwh);
-	db_run(&insert, args);
-	meter_refresh(site, meter_id);
-	if (db_run(&later, args) > 0)
-		/* Energy after that moment was nobody's; now it is this account's. */
-		rerate_one(site, account_id, site_local_day(site, effective));
 }
 
 bool
@@ -298,7 +210,8 @@ attach_list(DbSession *session, const Site *site, int32 account_id, ArrayType *m
 			ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
 							errmsg("meter \"%s\" stands at another site", target.code),
 							errhint("An account and its meters belong to one site.")));
-		account_attach(site, account_id, target.id, NULL, site->now);
+		owner_begin(site, account_id, target.id, NULL, site->now);
+		owner_rate(site, &target.id, 1, site->now);
 	}
 }
 
@@ -411,6 +324,7 @@ prepay_add_meter(PG_FUNCTION_ARGS)
 	CodeTarget account;
 	CodeTarget meter;
 	const Site *site;
+	TimestampTz effective;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -426,9 +340,10 @@ prepay_add_meter(PG_FUNCTION_ARGS)
 	lock_site_exclusive(account.site_id);
 	site = site_get(account.site_id);
 	vend_require_open(site, &account);
-	account_attach(site, account.id, meter.id,
-				   PG_ARGISNULL(2) ? NULL : numeric_text(PG_GETARG_DATUM(2)),
-				   PG_ARGISNULL(3) ? site->now : PG_GETARG_TIMESTAMPTZ(3));
+	effective = PG_ARGISNULL(3) ? site->now : PG_GETARG_TIMESTAMPTZ(3);
+	owner_begin(site, account.id, meter.id,
+				PG_ARGISNULL(2) ? NULL : numeric_text(PG_GETARG_DATUM(2)), effective);
+	owner_rate(site, &meter.id, 1, effective);
 	account_redecide(site, account.id);
 	db_leave(&session);
 	PG_RETURN_VOID();

@@ -17,23 +17,12 @@ extern int32 account_open(const Site *site, Oid caller, const char *code, const 
 extern void account_check_phone(const char *phone);
 /* Id of a tariff by its bare code; raises PP010. */
 extern int32 account_find_tariff(const Site *site, const char *code);
-/*
- * The meter belongs to the account from `effective` on. start_kwh NULL: its register
- * then is not known, an interval that straddles is shared by time. Raises PP040
- * when it belongs to another. Site lock held exclusively.
- */
-extern void account_attach(const Site *site, int32 account_id, int32 meter_id,
-						   const char *start_kwh, TimestampTz effective);
-
 /* Lock the account, compute its balance, decide alarms and supply anew. */
 extern void account_redecide(const Site *site, int32 account_id);
 /* Balance with open usage taken off, without a lock; false: no such account. */
 extern bool account_balance(const Site *site, int32 account_id, int64 *minor);
 
 extern bool meter_change_runs;
-/* The register at a moment, told by a person: stored as a reading unless it is there already. */
-extern void account_store_register(const Site *site, int32 meter_id, TimestampTz read_at,
-								   const char *kwh);
 /* Bring the cached facts of meter_state in line with the dated tables. */
 extern void meter_refresh(const Site *site, int32 meter_id);
 

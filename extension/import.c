@@ -19,6 +19,7 @@
 #include "code.h"
 #include "lock.h"
 #include "money.h"
+#include "owner.h"
 #include "vend.h"
 
 PG_FUNCTION_INFO_V1(prepay_meter_import_row);
@@ -331,8 +332,10 @@ import_account(ImportRow *row, int32 meter_id, const char *place_code)
 	else
 		check_tariff(row, account_id);
 	if (owner == 0)
-		account_attach(row->site, account_id, meter_id, row->field[IMPORT_START_KWH],
-					   row->site->now);
+	{
+		owner_begin(row->site, account_id, meter_id, row->field[IMPORT_START_KWH], row->site->now);
+		owner_rate(row->site, &meter_id, 1, row->site->now);
+	}
 	if (is_new)
 		post_opening(row, account_id);
 	else if (owner == 0)

@@ -146,7 +146,8 @@ Datum
 prepay_meter_changes(PG_FUNCTION_ARGS)
 {
 	static DbQuery rated = { "SELECT 1 FROM prepay.reading WHERE site_id = $1 AND meter_id = $2"
-							 " LIMIT 1",
+							 " UNION ALL SELECT 1 FROM prepay.meter_term WHERE site_id = $1"
+							 " AND meter_id = $2 AND valid_from > '-infinity' LIMIT 1",
 							 2,
 							 { INT4OID, INT4OID } };
 	static DbQuery term = {
@@ -182,9 +183,12 @@ prepay_meter_changes(PG_FUNCTION_ARGS)
 	db_enter(&session);
 	lock_site_exclusive(DatumGetInt32(args[0]));
 	if (dated && !meter_change_runs && db_run(&rated, args) > 0)
-		ereport(ERROR, (errcode(ERRCODE_PP_RATED),
-						errmsg("%s of a meter that has readings cannot be changed in place", dated),
-						errhint("Use prepay.change_meter() with the time from which it holds.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_PP_RATED),
+			 errmsg("%s of a meter that has readings or dated changes cannot be changed in place",
+					dated),
+			 errhint("Use prepay.change_meter() with the time from which it holds.")));
 	if (dated && !meter_change_runs)
 		db_run(&term, args);
 	site = site_get(DatumGetInt32(args[0]));

@@ -92,13 +92,12 @@ unknown_meter(const Site *site, int32 meter_id)
 					 "rows for review.")));
 }
 
-/* Whether one of these meters has changed hands and its former account still waits for its energy.
- */
+/* Whether a former account of one of these meters waits for its energy. */
 static bool
-some_leave(const Site *site, const int32 *meter_id, int n)
+some_former_waits(const Site *site, const int32 *meter_id, int n)
 {
 	static DbQuery query = { "SELECT 1 FROM prepay.meter_state WHERE site_id = $1"
-							 " AND leaving_account_id IS NOT NULL AND meter_id = ANY ($2) LIMIT 1",
+							 " AND former_waits AND meter_id = ANY ($2) LIMIT 1",
 							 2,
 							 { INT4OID, INT4ARRAYOID } };
 	Datum args[] = { Int32GetDatum(site->site_id), db_array_int32(meter_id, n) };
@@ -106,17 +105,19 @@ some_leave(const Site *site, const int32 *meter_id, int n)
 	return db_run(&query, args) > 0;
 }
 
-/* Lock present and former accounts of these meters: all accounts before any meter, ascending. */
+/* Lock present and waiting accounts of these meters: all accounts before any meter, ascending. */
 static Account *
 lock_with_former(const Site *site, const int32 *meter_id, int n, int *n_account)
 {
-	static DbQuery query = { "SELECT account_id FROM prepay.meter_state WHERE site_id = $1"
-							 " AND meter_id = ANY ($2) AND account_id IS NOT NULL"
-							 " UNION SELECT leaving_account_id FROM prepay.meter_state"
-							 " WHERE site_id = $1 AND meter_id = ANY ($2)"
-							 " AND leaving_account_id IS NOT NULL",
-							 2,
-							 { INT4OID, INT4ARRAYOID } };
+	static DbQuery query = {
+		"SELECT account_id FROM prepay.meter_state WHERE site_id = $1"
+		" AND meter_id = ANY ($2) AND account_id IS NOT NULL"
+		" UNION SELECT o.account_id FROM prepay.meter_state s JOIN prepay.account_meter o"
+		" USING (site_id, meter_id) WHERE s.site_id = $1 AND s.meter_id = ANY ($2)"
+		" AND s.former_waits AND o.valid_to > s.last_read_at",
+		2,
+		{ INT4OID, INT4ARRAYOID }
+	};
 	Datum args[] = { Int32GetDatum(site->site_id), db_array_int32(meter_id, n) };
 	int found = db_run(&query, args);
 	int32 *account_id = palloc(sizeof(int32) * Max(found, 1));
@@ -243,30 +244,83 @@ note_status(Meter *meter, const Reading *reading)
 	meter->dirty = true;
 }
 
-/*
- * The first reading after a meter changed hands tells what its former account
- * used to the end; that account was locked with the others.
- */
-static void
-settle_former_owner(RatingRun *run, Meter *meter, const Reading *reading)
+static Account *
+locked_account(RatingRun *run, int32 account_id)
 {
 	int i;
 
-	if (meter->leaving_account_id == 0 || reading->read_at < meter->facts_from)
-		return;
 	for (i = 0; i < run->n_account; i++)
-		if (run->account[i].account_id == meter->leaving_account_id)
-			mark_rerate(&run->account[i], site_local_day(run->site, meter->last_read_at));
-	meter->leaving_account_id = 0;
-	meter->facts_dirty = true;
-	meter->dirty = true;
+		if (run->account[i].account_id == account_id)
+			return &run->account[i];
+	return NULL;
+}
+
+/*
+ * A reading that settles energy from before the meter changed hands concerns the
+ * accounts that had it then. Those that were known to wait for it are locked; others,
+ * whose past a late reading changes, are left to tick().
+ */
+static void
+concern_former(RatingRun *run, const Meter *meter, TimestampTz from)
+{
+	static DbQuery query = {
+		"SELECT DISTINCT account_id FROM prepay.account_meter WHERE site_id = $1 AND meter_id = $2"
+		" AND valid_to > $3 AND valid_to < 'infinity' ORDER BY account_id",
+		3,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID }
+	};
+	Datum args[] = { Int32GetDatum(run->site->site_id), Int32GetDatum(meter->meter_id),
+					 TimestampTzGetDatum(from) };
+	int32 day = site_local_day(run->site, from);
+	int n = from < meter->facts_from ? db_run(&query, args) : 0;
+	int i;
+
+	for (i = 0; i < n; i++)
+	{
+		int32 account_id = db_int32(i, 1);
+		Account *account = locked_account(run, account_id);
+
+		if (account)
+			mark_rerate(account, day);
+		else
+			rerate_later(&run->later, account_id, day);
+	}
+}
+
+static void
+take_late(RatingRun *run, Meter *meter, const Reading *reading)
+{
+	int32 day = rerate_accept_late(run->site, meter, reading, run->spike_margin_e6);
+
+	if (day == NO_RERATE)
+		return;
+	if (meter->account)
+		mark_rerate(meter->account, day);
+	concern_former(run, meter, cal_day_start(run->site->zone, day));
+}
+
+/* The register moves on to a later reading. */
+static void
+take_next(RatingRun *run, Meter *meter, const Reading *reading, const RegisterStep *step)
+{
+	Account *account = meter->account;
+
+	if (account && account->rerate_from == NO_RERATE && !append_interval(run, meter, reading, step))
+		mark_rerate(account, site_local_day(run->site, meter->last_read_at));
+	concern_former(run, meter, meter->last_read_at);
+	if (meter->former_waits && reading->read_at >= meter->facts_from)
+	{
+		meter->former_waits = false;
+		meter->facts_dirty = true;
+	}
 }
 
 static void
 take_reading(RatingRun *run, Meter *meter, const Reading *reading)
 {
 	const char *reason = accept_value(run->site, meter, reading, run->drift_limit_us);
-	RegisterStep step;
+	RegisterStep step = { 0 };
+	int32 day;
 
 	if (reason)
 	{
@@ -275,33 +329,35 @@ take_reading(RatingRun *run, Meter *meter, const Reading *reading)
 	}
 	if (meter->has_register && reading->read_at <= meter->last_read_at)
 	{
-		int32 day = rerate_accept_late(run->site, meter, reading, run->spike_margin_e6);
-
-		if (meter->account && day != NO_RERATE)
-			mark_rerate(meter->account, day);
+		take_late(run, meter, reading);
 		return;
 	}
 	note_status(meter, reading);
 	if (meter->has_register)
 	{
-		reason = accept_step(meter, meter->last_read_at, meter->register_wh, meter->reverse_wh,
-							 reading->read_at, reading->wh, reading->reverse_wh,
-							 run->spike_margin_e6, &step);
-		if (reason == NULL && reading->tou.n > 0)
+		/* Facts that changed since the last reading: judged by those of their time. */
+		if (meter->last_read_at < meter->facts_from)
+			reason = rerate_judge(run->site, meter, reading, run->spike_margin_e6, &day);
+		else
 		{
-			TouRegisters last = tou_believed_at(run->site, meter->meter_id, meter->last_read_at);
+			reason = accept_step(meter, meter->last_read_at, meter->register_wh, meter->reverse_wh,
+								 reading->read_at, reading->wh, reading->reverse_wh,
+								 run->spike_margin_e6, &step);
+			if (reason == NULL && reading->tou.n > 0)
+			{
+				TouRegisters last =
+					tou_believed_at(run->site, meter->meter_id, meter->last_read_at);
 
-			reason =
-				accept_periods(run->site, meter, &last, reading->read_at, &reading->tou, &step);
+				reason =
+					accept_periods(run->site, meter, &last, reading->read_at, &reading->tou, &step);
+			}
 		}
 		if (reason)
 		{
 			hold(run, meter, reading, reason);
 			return;
 		}
-		if (meter->account && meter->account->rerate_from == NO_RERATE &&
-			!append_interval(run, meter, reading, &step))
-			mark_rerate(meter->account, site_local_day(run->site, meter->last_read_at));
+		take_next(run, meter, reading, &step);
 	}
 	believe(meter, reading);
 }
@@ -504,7 +560,6 @@ take_readings(RatingRun *run, const MeterMap *map, const Reading *reading, int n
 		{
 			meter->undecided = &time[i + 1];
 			meter->n_undecided = end - i - 1;
-			settle_former_owner(run, meter, &reading[i]);
 			take_reading(run, meter, &reading[i]);
 		}
 	}
@@ -528,7 +583,7 @@ rate_site(const Site *site, const Reading *reading, int n)
 		if (n_id == 0 || meter_id[n_id - 1] != reading[i].meter_id)
 			meter_id[n_id++] = reading[i].meter_id;
 	rating_begin(&run, site);
-	account = some_leave(site, meter_id, n_id)
+	account = some_former_waits(site, meter_id, n_id)
 				  ? lock_with_former(site, meter_id, n_id, &n_account)
 				  : account_lock_by_meters(site, meter_id, n_id, &n_account);
 	run.account = account;
@@ -552,6 +607,7 @@ rate_site(const Site *site, const Reading *reading, int n)
 			rerate_account(&run, &account[i], account[i].rerate_from);
 	}
 	rating_finish(&run, account, n_account);
+	rerate_store_later(site, &run.later);
 	dirty = palloc(sizeof(Meter *) * Max(n_unowned, 1));
 	for (i = 0; i < n_unowned; i++)
 		dirty[i] = &unowned[i];

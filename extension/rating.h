@@ -11,6 +11,15 @@
 
 #define NO_RERATE PG_INT32_MAX
 
+/* Accounts to be rated again by tick(), with the local day to begin at. */
+typedef struct RerateLater
+{
+	int n;
+	int room;
+	int32 *account_id;
+	int32 *from_day;
+} RerateLater;
+
 /* Work on the locked accounts of one statement at one site. */
 typedef struct RatingRun
 {
@@ -23,6 +32,7 @@ typedef struct RatingRun
 	RatePositionVec positions; /* of the account being walked */
 	Account *account;		   /* locked accounts, ascending */
 	int n_account;
+	RerateLater later; /* accounts that are not locked and have to be rated again */
 } RatingRun;
 
 extern void rating_begin(RatingRun *run, const Site *site);

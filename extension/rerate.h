@@ -81,6 +81,8 @@ extern int32 rerate_accept_late(const Site *site, const Meter *meter, const Read
 extern void rerate_queue_tariff(const Site *site, int32 tariff_id, TimestampTz valid_from);
 extern void rerate_queue_target(const Site *site, const char *kind, int32 target_id,
 								TimestampTz valid_from);
+extern void rerate_later(RerateLater *later, int32 account_id, int32 from_day);
+extern void rerate_store_later(const Site *site, const RerateLater *later);
 /* Lock one account and rate it again from a local day on, at once. */
 extern void rerate_one(const Site *site, int32 account_id, int32 from_day);
 /* Up to max accounts from the queue; returns how many were done. */

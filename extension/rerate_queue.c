@@ -15,6 +15,56 @@
 #define FIRST_DAY (-36524) /* 1900-01-01 */
 
 /*
+ * A meter as it was when its register went from one value to another: by the dated
+ * facts at the end; of several ratios the least, so that no use is called a spike.
+ */
+static Meter
+meter_then(const Site *site, const Meter *meter, TimestampTz from, TimestampTz to)
+{
+	static DbQuery query = {
+		"SELECT min((t.ratio * 1000000)::bigint),"
+		" (array_agg((t.register_max * 1000)::bigint ORDER BY t.valid_from DESC))[1],"
+		" (array_agg(t.reverse_energy = 'add' ORDER BY t.valid_from DESC))[1]"
+		" FROM prepay.meter_term t WHERE t.site_id = $1 AND t.meter_id = $2 AND t.valid_from <= $4"
+		" AND NOT EXISTS (SELECT FROM prepay.meter_term n WHERE n.site_id = $1 AND n.meter_id = $2"
+		"  AND n.valid_from > t.valid_from AND n.valid_from <= $3)",
+		4,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter->meter_id),
+					 TimestampTzGetDatum(from), TimestampTzGetDatum(to) };
+	Meter then = *meter;
+
+	if (from >= meter->facts_from)
+		return then;
+	db_run(&query, args);
+	then.ratio_e6 = db_int64(0, 1);
+	then.register_max_wh = db_int64_or(0, 2, 0);
+	then.reverse_add = db_bool(0, 3);
+	return then;
+}
+
+typedef struct Neighbour
+{
+	TimestampTz read_at;
+	int64 wh;
+	int64 reverse_wh;
+	TouRegisters tou;
+} Neighbour;
+
+static const char *
+judge_step(const Site *site, const Meter *meter, const Neighbour *from, const Neighbour *to,
+		   int64 spike_margin_e6)
+{
+	Meter then = meter_then(site, meter, from->read_at, to->read_at);
+	RegisterStep step;
+	const char *reason = accept_step(&then, from->read_at, from->wh, from->reverse_wh, to->read_at,
+									 to->wh, to->reverse_wh, spike_margin_e6, &step);
+
+	return reason ? reason : accept_periods(site, &then, &from->tou, to->read_at, &to->tou, &step);
+}
+
+/*
  * A reading is believed when it fits between its believed neighbours. What is
  * believed already stays so: a late outlier does not overturn later readings.
  */
@@ -39,48 +89,30 @@ rerate_judge(const Site *site, const Meter *meter, const Reading *reading, int64
 					 TimestampTzGetDatum(reading->read_at),
 					 db_array(meter->undecided, NULL, meter->n_undecided, TIMESTAMPTZOID) };
 	int n = db_run(&neighbours, args);
+	Neighbour own = { reading->read_at, reading->wh, reading->reverse_wh, reading->tou };
+	Neighbour neighbour[2];
+	bool is_before[2];
 	TimestampTz day_of = reading->read_at;
 	const char *reason = NULL;
-	TimestampTz at[2];
-	int64 wh[2];
-	int64 reverse[2];
-	bool before[2];
-	TouRegisters tou[2];
 	int i;
 
-	/* Judging asks for more, so the rows come first. */
 	for (i = 0; i < n; i++)
 	{
 		bool isnull;
-		Datum registers = db_value(i, 5, &isnull);
+		Datum registers;
 
-		at[i] = db_time(i, 1);
-		wh[i] = db_int64(i, 2);
-		reverse[i] = db_int64(i, 3);
-		before[i] = db_bool(i, 4);
-		tou[i] = isnull ? (TouRegisters){ 0 } : tou_registers(registers);
+		neighbour[i].read_at = db_time(i, 1);
+		neighbour[i].wh = db_int64(i, 2);
+		neighbour[i].reverse_wh = db_int64(i, 3);
+		is_before[i] = db_bool(i, 4);
+		registers = db_value(i, 5, &isnull);
+		neighbour[i].tou = isnull ? (TouRegisters){ 0 } : tou_registers(registers);
+		if (is_before[i])
+			day_of = neighbour[i].read_at;
 	}
 	for (i = 0; i < n && reason == NULL; i++)
-	{
-		RegisterStep step;
-
-		if (before[i])
-		{
-			day_of = at[i];
-			reason = accept_step(meter, at[i], wh[i], reverse[i], reading->read_at, reading->wh,
-								 reading->reverse_wh, spike_margin_e6, &step);
-			if (reason == NULL)
-				reason =
-					accept_periods(site, meter, &tou[i], reading->read_at, &reading->tou, &step);
-		}
-		else
-		{
-			reason = accept_step(meter, reading->read_at, reading->wh, reading->reverse_wh, at[i],
-								 wh[i], reverse[i], spike_margin_e6, &step);
-			if (reason == NULL)
-				reason = accept_periods(site, meter, &reading->tou, at[i], &tou[i], &step);
-		}
-	}
+		reason = is_before[i] ? judge_step(site, meter, &neighbour[i], &own, spike_margin_e6)
+							  : judge_step(site, meter, &own, &neighbour[i], spike_margin_e6);
 	*from_day = site_local_day(site, day_of);
 	return reason;
 }
@@ -115,25 +147,36 @@ day_floor(const Site *site, TimestampTz instant)
 	" ON CONFLICT (site_id, account_id) DO UPDATE SET"         \
 	" from_day = least(q.from_day, EXCLUDED.from_day)"
 
-/* Readings that wait for a tariff may have one now: from the day of the last rated one on. */
-#define WAITING                                                                           \
-	"SELECT s.account_id, COALESCE((s.last_read_at AT TIME ZONE t.timezone)::date"        \
-	"  - date '2000-01-01', $3) AS from_day FROM prepay.meter_state s JOIN prepay.site t" \
-	" USING (site_id) WHERE s.site_id = $1 AND EXISTS (SELECT FROM prepay.reading_mark k" \
-	"  WHERE k.site_id = $1 AND k.meter_id = s.meter_id AND k.mark = 'waiting')"
+/* Readings that wait for a tariff may have one now, of whomever their energy is. */
+#define WAITING                                                                             \
+	"SELECT o.account_id, min(k.read_at AT TIME ZONE t.timezone)::date - date '2000-01-01'" \
+	" AS from_day FROM prepay.reading_mark k JOIN prepay.account_meter o"                   \
+	" USING (site_id, meter_id) JOIN prepay.site t USING (site_id) WHERE k.site_id = $1"    \
+	" AND k.mark = 'waiting' GROUP BY o.account_id"
 
+/*
+ * Who has used a tariff since a time: what is sealed says so; of open days it is known
+ * where one tariff has held throughout.
+ */
 void
 rerate_queue_tariff(const Site *site, int32 tariff_id, TimestampTz valid_from)
 {
-	static DbQuery query = { QUEUE_INSERT
-							 "SELECT s.account_id, $3 AS from_day FROM prepay.meter_state s"
-							 " WHERE s.site_id = $1 AND s.last_read_at > $4 AND s.tariff_id = $5"
-							 " UNION ALL SELECT u.account_id, $3 FROM prepay.usage_line u"
-							 " WHERE u.site_id = $1 AND u.tariff_id = $5"
-							 " AND u.day >= date '2000-01-01' + $3 AND $4 < $2"
-							 " UNION ALL " WAITING QUEUE_END,
-							 5,
-							 { INT4OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, INT4OID } };
+	static DbQuery query = {
+		QUEUE_INSERT
+		"SELECT s.account_id, $3 AS from_day FROM prepay.meter_state s"
+		" JOIN prepay.account_state a USING (site_id, account_id) JOIN prepay.site t USING (site_id)"
+		" WHERE s.site_id = $1 AND s.last_read_at > $4 AND (s.tariff_id = $5 OR COALESCE("
+		"  s.tariff_from > a.sealed_to::timestamp AT TIME ZONE t.timezone"
+		"  OR s.tariff_until < s.last_read_at, true))"
+		" UNION ALL SELECT a.account_id, $3 FROM prepay.account_state a WHERE a.site_id = $1"
+		" AND a.leaving_lines <> '' AND $4 < $2"
+		" UNION ALL SELECT u.account_id, $3 FROM prepay.usage_line u"
+		" WHERE u.site_id = $1 AND u.tariff_id = $5"
+		" AND u.day >= date '2000-01-01' + $3 AND $4 < $2"
+		" UNION ALL " WAITING QUEUE_END,
+		5,
+		{ INT4OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, INT4OID }
+	};
 	Datum args[] = { Int32GetDatum(site->site_id), TimestampTzGetDatum(site->now),
 					 Int32GetDatum(day_floor(site, valid_from)), TimestampTzGetDatum(valid_from),
 					 Int32GetDatum(tariff_id) };
@@ -150,11 +193,15 @@ rerate_queue_target(const Site *site, const char *kind, int32 target_id, Timesta
 		" SELECT $6, 0 WHERE $5 = 'place' UNION ALL"
 		" SELECT p.place_id, b.depth + 1 FROM below b JOIN prepay.place p"
 		"  ON p.site_id = $1 AND p.parent_id = b.place_id WHERE b.depth < 100)" QUEUE_INSERT
-		"SELECT s.account_id, $3 AS from_day FROM prepay.meter_state s"
-		" JOIN prepay.meter m USING (site_id, meter_id)"
-		" LEFT JOIN prepay.account a ON a.site_id = s.site_id AND a.account_id = s.account_id"
-		" WHERE s.site_id = $1 AND s.last_read_at > $4 AND CASE $5 WHEN 'site' THEN true"
-		"  WHEN 'meter' THEN s.meter_id = $6 WHEN 'account' THEN s.account_id = $6"
+		/* Meters whoever had them then; accounts without any bear standing charges. */
+		"SELECT a.account_id, $3 AS from_day FROM prepay.account a"
+		" LEFT JOIN prepay.account_meter o ON o.site_id = a.site_id"
+		"  AND o.account_id = a.account_id AND o.valid_to > $4"
+		" LEFT JOIN prepay.meter m ON m.site_id = o.site_id AND m.meter_id = o.meter_id"
+		" LEFT JOIN prepay.meter_state s ON s.site_id = o.site_id AND s.meter_id = o.meter_id"
+		" WHERE a.site_id = $1 AND ($4 < $2 OR s.last_read_at > $4) AND CASE $5"
+		"  WHEN 'site' THEN true WHEN 'meter' THEN o.meter_id = $6 WHEN 'account' THEN"
+		"  a.account_id = $6"
 		"  ELSE COALESCE(m.place_id, a.place_id) IN (SELECT b.place_id FROM below b) END"
 		" UNION ALL " WAITING QUEUE_END,
 		6,
@@ -171,6 +218,32 @@ rerate_queue_target(const Site *site, const char *kind, int32 target_id, Timesta
 	rerate_work(site_get(site->site_id), AT_ONCE);
 }
 
+/*
+ * Intervals that straddle the begin of a day are shared anew as a whole when a fact
+ * within them changes, so the account is rated from the day on which they began.
+ */
+static int32
+begin_of_intervals(const Site *site, int32 account_id, int32 day)
+{
+	static DbQuery query = {
+		"SELECT min(greatest(o.valid_from, b.read_at)) FROM prepay.account_meter o"
+		" CROSS JOIN LATERAL (SELECT r.read_at FROM prepay.reading_believed r"
+		"  WHERE r.site_id = o.site_id AND r.meter_id = o.meter_id AND r.read_at <= $3"
+		"  AND r.mark IS DISTINCT FROM 'waiting' ORDER BY r.read_at DESC LIMIT 1) b"
+		" WHERE o.site_id = $1 AND o.account_id = $2 AND o.valid_from < $3 AND o.valid_to >= $3"
+		" AND EXISTS (SELECT FROM prepay.reading_believed n WHERE n.site_id = o.site_id"
+		"  AND n.meter_id = o.meter_id AND n.read_at > $3)",
+		3,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID }
+	};
+	TimestampTz begin = cal_day_start(site->zone, day);
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id),
+					 TimestampTzGetDatum(begin) };
+
+	db_run(&query, args);
+	return site_local_day(site, db_time_or(0, 1, begin));
+}
+
 void
 rerate_one(const Site *site, int32 account_id, int32 from_day)
 {
@@ -183,17 +256,55 @@ rerate_one(const Site *site, int32 account_id, int32 from_day)
 	rating_finish(&run, account, 1);
 }
 
+void
+rerate_later(RerateLater *later, int32 account_id, int32 from_day)
+{
+	if (later->n == later->room)
+	{
+		later->room = Max(8, later->room * 2);
+		later->account_id = core_realloc(later->account_id, sizeof(int32) * later->room);
+		later->from_day = core_realloc(later->from_day, sizeof(int32) * later->room);
+	}
+	later->account_id[later->n] = account_id;
+	later->from_day[later->n++] = from_day;
+}
+
+void
+rerate_store_later(const Site *site, const RerateLater *later)
+{
+	static DbQuery query = {
+		"INSERT INTO prepay.rerate_queue AS q (site_id, account_id, from_day, reason, queued_at)"
+		" SELECT $1, u.account_id, date '2000-01-01' + min(u.from_day), 'reading', $2"
+		" FROM unnest($3::int[], $4::int[]) AS u (account_id, from_day)"
+		" GROUP BY u.account_id ORDER BY u.account_id"
+		" ON CONFLICT (site_id, account_id) DO UPDATE SET"
+		" from_day = least(q.from_day, EXCLUDED.from_day)",
+		4,
+		{ INT4OID, TIMESTAMPTZOID, INT4ARRAYOID, INT4ARRAYOID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), TimestampTzGetDatum(site->now),
+					 db_array_int32(later->account_id, later->n),
+					 db_array_int32(later->from_day, later->n) };
+
+	if (later->n > 0)
+		db_run(&query, args);
+}
+
+/* Accounts before their rows in the queue: whoever rates an account may queue another. */
 int
 rerate_work(const Site *site, int max)
 {
-	static DbQuery take = { "DELETE FROM prepay.rerate_queue WHERE site_id = $1 AND account_id IN ("
-							" SELECT account_id FROM prepay.rerate_queue WHERE site_id = $1"
-							" ORDER BY account_id LIMIT $2 FOR UPDATE SKIP LOCKED)"
-							" RETURNING account_id, from_day - date '2000-01-01'",
+	static DbQuery list = { "SELECT account_id FROM prepay.rerate_queue WHERE site_id = $1"
+							" ORDER BY account_id LIMIT $2",
 							2,
 							{ INT4OID, INT4OID } };
+	static DbQuery take = { "DELETE FROM prepay.rerate_queue WHERE site_id = $1"
+							" AND account_id = ANY ($2)"
+							" RETURNING account_id, from_day - date '2000-01-01'",
+							2,
+							{ INT4OID, INT4ARRAYOID } };
 	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(max) };
-	int n = db_run(&take, args);
+	int n = db_run(&list, args);
 	int32 *account_id = palloc(sizeof(int32) * Max(n, 1));
 	int32 *from_day = palloc(sizeof(int32) * Max(n, 1));
 	Account *account;
@@ -205,16 +316,21 @@ rerate_work(const Site *site, int max)
 	if (n == 0)
 		return 0;
 	for (i = 0; i < n; i++)
+		account_id[i] = db_int32(i, 1);
+	rating_begin(&run, site);
+	account = account_lock_all(site, account_id, n, &found);
+	args[1] = db_array_int32(account_id, n);
+	n = db_run(&take, args);
+	for (i = 0; i < n; i++)
 	{
 		account_id[i] = db_int32(i, 1);
 		from_day[i] = db_int32(i, 2);
 	}
-	rating_begin(&run, site);
-	account = account_lock_all(site, account_id, n, &found);
 	for (i = 0; i < found; i++)
 		for (k = 0; k < n; k++)
 			if (account_id[k] == account[i].account_id)
-				rerate_account(&run, &account[i], from_day[k]);
+				rerate_account(&run, &account[i],
+							   begin_of_intervals(site, account_id[k], from_day[k]));
 	rating_finish(&run, account, found);
 	return n;
 }

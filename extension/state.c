@@ -8,7 +8,7 @@
 #include "tariff_store.h"
 
 #define METER_COLUMNS                                                                      \
-	"s.meter_id, s.account_id, s.leaving_account_id, s.ratio_e6, s.register_max_wh,"       \
+	"s.meter_id, s.account_id, s.former_waits, s.ratio_e6, s.register_max_wh,"             \
 	" s.reverse_add, s.rated_w, s.facts_from, s.tariff_id, s.tariff_from, s.tariff_until," \
 	" s.last_read_at, s.register_wh, s.reverse_wh, s.kw, s.relay_closed, s.open_lines"
 #define N_METER_COLUMNS 17
@@ -38,7 +38,7 @@ fill_meter(Meter *meter, const Datum *value, const bool *isnull, Datum *open_lin
 	memset(meter, 0, sizeof(*meter));
 	meter->meter_id = DatumGetInt32(value[0]);
 	meter->account_id = int32_or(value, isnull, 1, 0);
-	meter->leaving_account_id = int32_or(value, isnull, 2, 0);
+	meter->former_waits = DatumGetBool(value[2]);
 	meter->ratio_e6 = DatumGetInt64(value[3]);
 	meter->register_max_wh = int64_or(value, isnull, 4, 0);
 	meter->reverse_add = DatumGetBool(value[5]);
@@ -291,19 +291,19 @@ save_facts(const Site *site, Meter **meter, int n)
 	static DbQuery query = {
 		"UPDATE prepay.meter_state s SET tariff_id = NULLIF(u.tariff_id, 0),"
 		" tariff_from = u.tariff_from, tariff_until = u.tariff_until,"
-		" leaving_account_id = NULLIF(u.leaving, 0)"
-		" FROM unnest($2::int[], $3::int[], $4::timestamptz[], $5::timestamptz[], $6::int[])"
-		" AS u (meter_id, tariff_id, tariff_from, tariff_until, leaving)"
+		" former_waits = u.former_waits"
+		" FROM unnest($2::int[], $3::int[], $4::timestamptz[], $5::timestamptz[], $6::bool[])"
+		" AS u (meter_id, tariff_id, tariff_from, tariff_until, former_waits)"
 		" WHERE s.site_id = $1 AND s.meter_id = u.meter_id",
 		6,
 		{ INT4OID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
-		  INT4ARRAYOID }
+		  BOOLARRAYOID }
 	};
 	int32 *id = palloc(sizeof(int32) * n);
 	int32 *tariff = palloc(sizeof(int32) * n);
 	int64 *from = palloc(sizeof(int64) * n);
 	int64 *until = palloc(sizeof(int64) * n);
-	int32 *leaving = palloc(sizeof(int32) * n);
+	Datum *former_waits = palloc(sizeof(Datum) * n);
 	Datum args[6];
 	int kept = 0;
 	int i;
@@ -317,7 +317,7 @@ save_facts(const Site *site, Meter **meter, int n)
 		tariff[kept] = meter[i]->tariff_id;
 		from[kept] = meter[i]->tariff_from;
 		until[kept] = meter[i]->tariff_until;
-		leaving[kept++] = meter[i]->leaving_account_id;
+		former_waits[kept++] = BoolGetDatum(meter[i]->former_waits);
 	}
 	if (kept == 0)
 		return;
@@ -326,7 +326,7 @@ save_facts(const Site *site, Meter **meter, int n)
 	args[2] = db_array_int32(tariff, kept);
 	args[3] = db_array_time(from, kept);
 	args[4] = db_array_time(until, kept);
-	args[5] = db_array_int32(leaving, kept);
+	args[5] = db_array(former_waits, NULL, kept, BOOLOID);
 	db_run(&query, args);
 }
 

@@ -21,8 +21,8 @@ struct Account;
 typedef struct Meter
 {
 	int32 meter_id;
-	int32 account_id;		  /* 0: no account */
-	int32 leaving_account_id; /* former account whose last energy is not known yet; 0: none */
+	int32 account_id;  /* 0: no account */
+	bool former_waits; /* a former account does not know yet what it used to the end */
 	int64 ratio_e6;
 	int64 register_max_wh; /* 0: unknown */
 	bool reverse_add;
@@ -41,7 +41,7 @@ typedef struct Meter
 	TimestampTz relay_changed_at; /* in this statement; 0: not */
 	RateLineVec lines;			  /* not sealed yet */
 	bool dirty;
-	bool facts_dirty;		/* tariff window or leaving_account_id */
+	bool facts_dirty;		/* tariff window or former_waits */
 	int n_undecided;		/* readings of this statement that are not judged yet */
 	const Datum *undecided; /* their times */
 	struct Account *account;

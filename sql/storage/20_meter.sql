@@ -100,9 +100,13 @@ CREATE TABLE prepay.meter_term (
 	site_id int NOT NULL,
 	meter_id int NOT NULL,
 	valid_from timestamptz NOT NULL,
-	ratio numeric NOT NULL,
-	register_max numeric,
-	reverse_energy text NOT NULL,
+	ratio numeric NOT NULL
+		CONSTRAINT meter_term_ratio_range CHECK (ratio > 0 AND ratio <= 1000000 AND ratio = pg_catalog.round(ratio, 6)),
+	register_max numeric
+		CONSTRAINT meter_term_register_max_range
+		CHECK (register_max > 0 AND register_max <= 999999999999 AND register_max = pg_catalog.round(register_max, 3)),
+	reverse_energy text NOT NULL
+		CONSTRAINT meter_term_reverse_energy_known CHECK (reverse_energy IN ('add', 'ignore')),
 	period_names text[],
 	period_step_kwh numeric,
 	PRIMARY KEY (site_id, meter_id, valid_from),
@@ -180,7 +184,7 @@ CREATE TABLE prepay.meter_state (
 	meter_id int NOT NULL,
 	account_id int,
 	term_from timestamptz,
-	leaving_account_id int,
+	former_waits boolean NOT NULL DEFAULT false,
 	ratio_e6 bigint NOT NULL,
 	register_max_wh bigint,
 	reverse_add boolean NOT NULL,
@@ -200,5 +204,4 @@ CREATE TABLE prepay.meter_state (
 	PRIMARY KEY (site_id, meter_id)
 ) WITH (fillfactor = 60);
 CREATE INDEX meter_state_account ON prepay.meter_state (site_id, account_id);
-CREATE INDEX meter_state_leaving ON prepay.meter_state (site_id, leaving_account_id)
-	WHERE leaving_account_id IS NOT NULL;
+CREATE INDEX meter_state_former ON prepay.meter_state (site_id, meter_id) WHERE former_waits;
