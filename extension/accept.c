@@ -53,7 +53,7 @@ accept_step(const Meter *meter, TimestampTz from, int64 from_wh, int64 from_reve
 	}
 	else if (meter->rated_w > 0 && !plausible(meter, step->wh, to - from, spike_margin_e6))
 		return "spike";
-	if (from_reverse_wh >= 0 && to_reverse_wh >= 0)
+	if (meter->reverse_add && from_reverse_wh >= 0 && to_reverse_wh >= 0)
 	{
 		if (to_reverse_wh < from_reverse_wh)
 			return "reverse_fall";

@@ -38,8 +38,9 @@ typedef struct RegisterStep
 extern const char *accept_value(const Site *site, const Meter *meter, const Reading *reading,
 								int64 drift_limit_us);
 /*
- * The step from an earlier believed value: NULL, or "fall" or "spike". Without
- * rated power nothing is a spike and a fall is never a rollover.
+ * The step from an earlier believed value: NULL, or "fall", "spike" or, where reverse
+ * energy counts, "reverse_fall". Without rated power nothing is a spike and a fall is
+ * never a rollover.
  */
 extern const char *accept_step(const Meter *meter, TimestampTz from, int64 from_wh,
 							   int64 from_reverse_wh, TimestampTz to, int64 to_wh,

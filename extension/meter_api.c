@@ -187,6 +187,29 @@ typedef enum Fact
 
 static const char *const fact_name[] = { "ratio", "register_max", "reverse_energy" };
 
+/* The ranges of the table's own columns, told as an error a person understands. */
+static void
+check_fact(Fact fact, const char *text)
+{
+	int64 number;
+
+	if (fact == FACT_RATIO && (decimal_parse(text, 6, &number) != DECIMAL_OK || number <= 0 ||
+							   number > INT64CONST(1000000) * 1000000))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the ratio of a meter cannot be %s", text),
+						errhint("Give CT x PT: above 0, up to 1000000, with at most 6 decimals.")));
+	if (fact == FACT_REGISTER_MAX && (decimal_parse(text, 3, &number) != DECIMAL_OK ||
+									  number <= 0 || number > INT64CONST(999999999999) * 1000))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the modulus of a register cannot be %s", text),
+						errhint("Give the kWh at which it shows 0 again, such as 1000000 for six "
+								"digits.")));
+	if (fact == FACT_REVERSE && strcmp(text, "add") != 0 && strcmp(text, "ignore") != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("there is no rule \"%s\" for reverse energy", text),
+						errhint("Rules are: add, ignore.")));
+}
+
 static bool
 same_text(const char *a, const char *b)
 {
@@ -316,7 +339,8 @@ check_modulus(const Site *site, int32 meter_id, TimestampTz effective)
 /*
  * change_meter(meter, changes, effective): ratio, register_max, reverse_energy from a
  * time up to now on; the same time again mends what was given before. Energy since is
- * rated again. Raises 22023 for the time, 23514 for a value out of range, PP032.
+ * rated again. Raises 22023 for a time or value that cannot be, PP032 for a modulus the
+ * register has passed.
  */
 Datum
 prepay_change_meter(PG_FUNCTION_ARGS)
@@ -337,7 +361,10 @@ prepay_change_meter(PG_FUNCTION_ARGS)
 	for (fact = 0; fact < N_FACTS; fact++)
 	{
 		value[fact] = option_text(PG_GETARG_JSONB_P(1), fact_name[fact]);
-		changes |= value[fact] != NULL;
+		if (value[fact] == NULL)
+			continue;
+		check_fact(fact, value[fact]);
+		changes = true;
 	}
 	if (!changes)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("nothing is changed"),

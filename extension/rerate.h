@@ -59,6 +59,8 @@ typedef struct RerateAsk
 /* What the account's usage should be from a local day on. Changes nothing. */
 extern void rerate_compute(const Site *site, const RerateAsk *ask, RerateResult *result);
 
+/* The first local day the account can owe anything for: of its opening, or of its first meter. */
+extern int32 rerate_first_day(const Site *site, int32 account_id);
 /* Bill lines the days [from_day, to_day) should have. */
 extern void rerate_should_be(const Site *site, const Account *account, int32 from_day, int32 to_day,
 							 const RerateResult *result, BillVec *bill);

@@ -116,6 +116,34 @@ fold(BillVec *bill)
 	bill->n = kept;
 }
 
+static int32
+opened_day(const Site *site, int32 account_id)
+{
+	static DbQuery query = { "SELECT opened_at FROM prepay.account WHERE site_id = $1"
+							 " AND account_id = $2",
+							 2,
+							 { INT4OID, INT4OID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id) };
+
+	db_run(&query, args);
+	return site_local_day(site, db_time(0, 1));
+}
+
+int32
+rerate_first_day(const Site *site, int32 account_id)
+{
+	static DbQuery query = {
+		"SELECT min(valid_from) FROM prepay.account_meter WHERE site_id = $1 AND account_id = $2",
+		2,
+		{ INT4OID, INT4OID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id) };
+	int32 opened = opened_day(site, account_id);
+
+	db_run(&query, args);
+	return Min(opened, site_local_day(site, db_time_or(0, 1, site->now)));
+}
+
 void
 rerate_should_be(const Site *site, const Account *account, int32 from_day, int32 to_day,
 				 const RerateResult *result, BillVec *bill)
@@ -132,7 +160,8 @@ rerate_should_be(const Site *site, const Account *account, int32 from_day, int32
 		TariffRules rules = tariff_rules(site, account->n_meter ? account->meter[0]->meter_id : 0,
 										 account->account_id);
 
-		for (day = from_day; day < to_day; day++)
+		/* A meter may have been given for a time before the account was opened. */
+		for (day = Max(from_day, opened_day(site, account->account_id)); day < to_day; day++)
 			seal_standing_bill(site, account, &rules, day, bill);
 	}
 }
@@ -262,13 +291,6 @@ keep_waiting_marks(const Site *site, const RerateResult *result)
 void
 rerate_account(RatingRun *run, Account *account, int32 from_day)
 {
-	static DbQuery opened = {
-		"SELECT min(valid_from) FROM prepay.account_meter WHERE site_id = $1 AND account_id = $2",
-		2,
-		{ INT4OID, INT4OID }
-	};
-	Datum args[] = { Int32GetDatum(run->site->site_id), Int32GetDatum(account->account_id) };
-	TimestampTz first;
 	RerateAsk ask = { .account_id = account->account_id,
 					  .extra = &account->extra,
 					  .gap_us = run->gap_us };
@@ -277,9 +299,7 @@ rerate_account(RatingRun *run, Account *account, int32 from_day)
 	/* Entries and lines of this statement must be seen by the queries below. */
 	ledger_flush(&run->posting);
 	usage_flush(run->site, &run->usage);
-	db_run(&opened, args);
-	first = db_time_or(0, 1, run->site->now);
-	from_day = Max(from_day, site_local_day(run->site, first));
+	from_day = Max(from_day, rerate_first_day(run->site, account->account_id));
 	from_day = Min(from_day, account->sealed_to);
 	ask.from_day = from_day;
 	rerate_compute(run->site, &ask, &result);

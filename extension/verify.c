@@ -292,11 +292,6 @@ check_registers(Verify *verify, const Account *account, const RerateResult *resu
 static void
 check_usage(Verify *verify, const Account *account)
 {
-	static DbQuery first = {
-		"SELECT min(valid_from) FROM prepay.account_meter WHERE site_id = $1 AND account_id = $2",
-		2,
-		{ INT4OID, INT4OID }
-	};
 	static DbQuery queued = {
 		"SELECT 1 FROM prepay.rerate_queue WHERE site_id = $1 AND account_id = $2",
 		2,
@@ -312,9 +307,7 @@ check_usage(Verify *verify, const Account *account)
 	/* An account that waits to be rated again differs on purpose until tick() has done it. */
 	if (db_run(&queued, args) > 0)
 		return;
-	db_run(&first, args);
-	from_day = site_local_day(verify->site, db_time_or(0, 1, verify->site->now));
-	from_day = Min(from_day, account->sealed_to);
+	from_day = Min(rerate_first_day(verify->site, account->account_id), account->sealed_to);
 	ask.account_id = account->account_id;
 	ask.extra = &account->extra;
 	ask.from_day = from_day;
