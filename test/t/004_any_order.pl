@@ -155,7 +155,7 @@ foreach my $seed (@seeds)
 	my $start = pick(1_772_400_000, 1_774_200_000, 1_792_300_000, 1_797_700_000, 1_774_700_000);
 	my $before = $start - 3 * 86400;
 	my $end = $start + ($DAYS + 1) * 86400;
-	my @accumulate = (pick(qw(month quarter year day_allowance))) x 2;
+	my @accumulate = map { pick(qw(month quarter year day_allowance)) } 1 .. 2;
 	my @tariff = map { random_tariff($_) } @accumulate;
 	my $change = $start + int rand $DAYS * 86400;
 	my @reading = map { random_readings($_, $start) } 1 .. $METERS;

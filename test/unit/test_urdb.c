@@ -681,7 +681,7 @@ check_position(const RandomRate *rate, const Tariff *t, int32_t day, int slot_pe
 	int wanted = 0;
 
 	tariff_accumulation(t, day, &start, &end);
-	assert_true(tariff_bounds(t, tariff_season(t, day), start, end, 0, bound));
+	assert_true(tariff_bounds(t, tariff_season(t, day), start, end, day, NULL, bound));
 	while (tier < t->n_tier - 1 && bound[tier] <= wh)
 		tier++;
 	while (wanted < rate->n_tier[p] - 1 &&
