@@ -176,39 +176,72 @@ owner_end(const Site *site, int32 account_id, int32 meter_id, TimestampTz since,
 	db_run(&leave, args);
 }
 
+typedef struct Concerned
+{
+	int32 account_id;
+	int32 from_day;
+} Concerned;
+
+/*
+ * Accounts with a term that touches the stretch from the last reading before the
+ * instant on, where there is a later reading, or where the term ends there.
+ */
+static int
+find_concerned(const Site *site, int32 meter_id, TimestampTz instant, Concerned **concerned, int n)
+{
+	static DbQuery query = {
+		"SELECT o.account_id, p.read_at FROM (SELECT COALESCE((SELECT b.read_at"
+		"  FROM prepay.reading_believed b WHERE b.site_id = $1 AND b.meter_id = $2"
+		"  AND b.read_at <= $3 AND b.mark IS DISTINCT FROM 'waiting'"
+		"  ORDER BY b.read_at DESC LIMIT 1), $3) AS read_at) p"
+		" JOIN prepay.account_meter o ON o.valid_to >= p.read_at"
+		" WHERE o.site_id = $1 AND o.meter_id = $2"
+		" AND (o.valid_to = $3 OR EXISTS (SELECT FROM prepay.reading_believed b"
+		"  WHERE b.site_id = $1 AND b.meter_id = $2 AND b.read_at > $3))",
+		3,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
+					 TimestampTzGetDatum(instant) };
+	int found = db_run(&query, args);
+	int i;
+	int k;
+
+	*concerned = core_realloc(*concerned, sizeof(Concerned) * (n + found + 1));
+	for (i = 0; i < found; i++)
+	{
+		int32 account_id = db_int32(i, 1);
+		int32 day = site_local_day(site, db_time(i, 2));
+
+		for (k = 0; k < n && (*concerned)[k].account_id != account_id; k++)
+			;
+		if (k == n)
+			(*concerned)[n++] = (Concerned){ account_id, day };
+		(*concerned)[k].from_day = Min((*concerned)[k].from_day, day);
+	}
+	return n;
+}
+
+static int
+by_account(const void *a, const void *b)
+{
+	int32 left = ((const Concerned *) a)->account_id;
+	int32 right = ((const Concerned *) b)->account_id;
+
+	return left < right ? -1 : left > right;
+}
+
 void
 owner_rate(const Site *site, const int32 *meter_id, int n, TimestampTz instant)
 {
-	/*
-	 * Accounts with a term that touches the stretch from the last reading before the
-	 * instant on, where there is a later reading, or where the term ends there.
-	 */
-	static DbQuery concerned = {
-		"SELECT o.account_id, min(p.read_at) FROM prepay.meter_state s"
-		" CROSS JOIN LATERAL (SELECT COALESCE((SELECT b.read_at FROM prepay.reading_believed b"
-		"  WHERE b.site_id = s.site_id AND b.meter_id = s.meter_id AND b.read_at <= $3"
-		"  AND b.mark IS DISTINCT FROM 'waiting' ORDER BY b.read_at DESC LIMIT 1), $3) AS read_at) p"
-		" JOIN prepay.account_meter o ON o.site_id = s.site_id AND o.meter_id = s.meter_id"
-		"  AND o.valid_to >= p.read_at"
-		" WHERE s.site_id = $1 AND s.meter_id = ANY ($2)"
-		" AND (o.valid_to = $3 OR EXISTS (SELECT FROM prepay.reading_believed b"
-		"  WHERE b.site_id = s.site_id AND b.meter_id = s.meter_id AND b.read_at > $3))"
-		" GROUP BY o.account_id ORDER BY o.account_id",
-		3,
-		{ INT4OID, INT4ARRAYOID, TIMESTAMPTZOID }
-	};
-	Datum args[] = { Int32GetDatum(site->site_id), db_array_int32(meter_id, n),
-					 TimestampTzGetDatum(instant) };
-	int found = db_run(&concerned, args);
-	int32 *account_id = palloc(sizeof(int32) * Max(found, 1));
-	int32 *day = palloc(sizeof(int32) * Max(found, 1));
+	Concerned *concerned = NULL;
+	int found = 0;
 	int i;
 
+	for (i = 0; i < n; i++)
+		found = find_concerned(site, meter_id[i], instant, &concerned, found);
+	if (found > 1)
+		qsort(concerned, found, sizeof(Concerned), by_account);
 	for (i = 0; i < found; i++)
-	{
-		account_id[i] = db_int32(i, 1);
-		day[i] = site_local_day(site, db_time(i, 2));
-	}
-	for (i = 0; i < found; i++)
-		rerate_one(site, account_id[i], day[i]);
+		rerate_one(site, concerned[i].account_id, concerned[i].from_day);
 }

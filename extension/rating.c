@@ -337,7 +337,7 @@ take_reading(RatingRun *run, Meter *meter, const Reading *reading)
 	{
 		/* Facts that changed since the last reading: judged by those of their time. */
 		if (meter->last_read_at < meter->facts_from)
-			reason = rerate_judge(run->site, meter, reading, run->spike_margin_e6, &day);
+			reason = rerate_judge(run->site, meter, reading, false, run->spike_margin_e6, &day);
 		else
 		{
 			reason = accept_step(meter, meter->last_read_at, meter->register_wh, meter->reverse_wh,

@@ -69,11 +69,12 @@ extern void rerate_differences(const Site *site, const Account *account, int32 f
 							   const RerateResult *result, BillVec *bill);
 
 /*
- * NULL when a reading fits between its believed neighbours, else why not; from_day
- * is the local day from which its meter's account has to be rated again.
+ * NULL when a reading fits between its believed neighbours, else why not; anew: what it
+ * follows does not matter. from_day is the local day from which its meter's account has
+ * to be rated again.
  */
 extern const char *rerate_judge(const Site *site, const Meter *meter, const Reading *reading,
-								int64 spike_margin_e6, int32 *from_day);
+								bool anew, int64 spike_margin_e6, int32 *from_day);
 /* Judge a reading earlier than the meter's last; returns the day to rate again from, or NO_RERATE.
  */
 extern int32 rerate_accept_late(const Site *site, const Meter *meter, const Reading *reading,

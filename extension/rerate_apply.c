@@ -139,9 +139,11 @@ rerate_first_day(const Site *site, int32 account_id)
 	};
 	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id) };
 	int32 opened = opened_day(site, account_id);
+	int32 metered;
 
 	db_run(&query, args);
-	return Min(opened, site_local_day(site, db_time_or(0, 1, site->now)));
+	metered = site_local_day(site, db_time_or(0, 1, site->now));
+	return Min(opened, metered);
 }
 
 void
@@ -295,11 +297,13 @@ rerate_account(RatingRun *run, Account *account, int32 from_day)
 					  .extra = &account->extra,
 					  .gap_us = run->gap_us };
 	RerateResult result;
+	int32 first;
 
 	/* Entries and lines of this statement must be seen by the queries below. */
 	ledger_flush(&run->posting);
 	usage_flush(run->site, &run->usage);
-	from_day = Max(from_day, rerate_first_day(run->site, account->account_id));
+	first = rerate_first_day(run->site, account->account_id);
+	from_day = Max(from_day, first);
 	from_day = Min(from_day, account->sealed_to);
 	ask.from_day = from_day;
 	rerate_compute(run->site, &ask, &result);

@@ -69,8 +69,8 @@ judge_step(const Site *site, const Meter *meter, const Neighbour *from, const Ne
  * believed already stays so: a late outlier does not overturn later readings.
  */
 const char *
-rerate_judge(const Site *site, const Meter *meter, const Reading *reading, int64 spike_margin_e6,
-			 int32 *from_day)
+rerate_judge(const Site *site, const Meter *meter, const Reading *reading, bool anew,
+			 int64 spike_margin_e6, int32 *from_day)
 {
 	static DbQuery neighbours = {
 		"(SELECT r.read_at, r.register_wh, r.reverse_wh, true, r.period_kwh FROM prepay.reading_believed r"
@@ -111,8 +111,10 @@ rerate_judge(const Site *site, const Meter *meter, const Reading *reading, int64
 			day_of = neighbour[i].read_at;
 	}
 	for (i = 0; i < n && reason == NULL; i++)
-		reason = is_before[i] ? judge_step(site, meter, &neighbour[i], &own, spike_margin_e6)
-							  : judge_step(site, meter, &own, &neighbour[i], spike_margin_e6);
+		if (!is_before[i])
+			reason = judge_step(site, meter, &own, &neighbour[i], spike_margin_e6);
+		else if (!anew)
+			reason = judge_step(site, meter, &neighbour[i], &own, spike_margin_e6);
 	*from_day = site_local_day(site, day_of);
 	return reason;
 }
@@ -122,7 +124,7 @@ rerate_accept_late(const Site *site, const Meter *meter, const Reading *reading,
 				   int64 spike_margin_e6)
 {
 	int32 from_day;
-	const char *reason = rerate_judge(site, meter, reading, spike_margin_e6, &from_day);
+	const char *reason = rerate_judge(site, meter, reading, false, spike_margin_e6, &from_day);
 
 	if (reason == NULL)
 		return from_day;

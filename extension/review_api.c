@@ -1,280 +1,274 @@
 /*
  * review_api.c: what a person decides about readings: resolve_review, correct_reading.
  *
- * A verdict is a mark on the first reading of the review; readings held behind it
- * are judged again in the order of their times, and what fits now is rated. Present
- * and former owners of the meter are locked one after the other, so the site is
- * held exclusively: nobody rates meanwhile.
+ * A verdict is a mark on the first reading of the review. It must make that reading
+ * fit what is believed after it; then all held readings of the meter are judged again
+ * in the order of their times, and what fits now is rated. Present and former owners
+ * of the meter are locked one after the other, so the site is held exclusively: nobody
+ * rates meanwhile.
  */
 #include "postgres.h"
 
 #include "utils/builtins.h"
 
-#include "account.h"
 #include "auth.h"
 #include "code.h"
 #include "db.h"
+#include "held.h"
 #include "lock.h"
 #include "rerate.h"
 
 PG_FUNCTION_INFO_V1(prepay_resolve_review);
 PG_FUNCTION_INFO_V1(prepay_correct_reading);
 
-static Meter *
-meter_facts(const Site *site, int32 meter_id)
+/* ---- resolve_review ---- */
+
+typedef struct Verdict
 {
-	static DbQuery owner = {
-		"SELECT account_id FROM prepay.meter_state WHERE site_id = $1 AND meter_id = $2",
-		2,
-		{ INT4OID, INT4OID }
-	};
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id) };
-	int32 account_id;
-	Account *account;
-	int n;
+	const char *name;
+	const char *mark;
+	bool anew; /* what the reading follows does not matter */
+} Verdict;
+
+static const Verdict verdicts[] = { { "accept", "accepted", false },
+									{ "reject", "rejected", false },
+									{ "rollover", "rollover", true },
+									{ "baseline", "baseline", true } };
+
+static const Verdict *
+find_verdict(const char *name)
+{
 	int i;
 
-	db_run(&owner, args);
-	account_id = db_int32_or(0, 1, 0);
-	if (account_id == 0)
-		return meter_lock_unowned(site, &meter_id, 1, &n);
-	account = account_lock(site, account_id);
-	for (i = 0; i < account->n_meter; i++)
-		if (account->meter[i]->meter_id == meter_id)
-			return account->meter[i];
-	elog(ERROR, "meter %d is not among the meters of its account", meter_id);
+	for (i = 0; i < lengthof(verdicts); i++)
+		if (strcmp(verdicts[i].name, name) == 0)
+			return &verdicts[i];
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("there is no verdict \"%s\"", name),
+			 errhint("Verdicts are: accept, reject, rollover, baseline.")));
 }
 
-/* Held readings of a meter, judged again in time order; the first day that changes, or NO_RERATE.
- */
-static int32
-judge_held(const Site *site, const Meter *meter)
+typedef struct Review
 {
-	static DbQuery held = {
-		"SELECT r.read_at, (r.kwh * 1000)::bigint, COALESCE((r.reverse_kwh * 1000)::bigint, -1)"
-		" FROM prepay.reading_mark k JOIN prepay.reading r USING (site_id, meter_id, read_at)"
-		" WHERE k.site_id = $1 AND k.meter_id = $2 AND k.mark = 'held' ORDER BY r.read_at",
-		2,
-		{ INT4OID, INT4OID }
-	};
-	static DbQuery release = {
-		"DELETE FROM prepay.reading_mark WHERE site_id = $1 AND meter_id = $2"
-		" AND read_at = $3 AND mark = 'held'",
-		3,
-		{ INT4OID, INT4OID, TIMESTAMPTZOID }
-	};
-	Datum args[3] = { Int32GetDatum(site->site_id), Int32GetDatum(meter->meter_id) };
-	int64 margin = setting_micro(site, "spike_margin", 1000000);
-	int64 drift = setting_interval_us(site, "clock_drift_limit", 0);
-	int n = db_run(&held, args);
-	Reading *reading = palloc0(sizeof(Reading) * Max(n, 1));
-	int32 first = NO_RERATE;
-	int i;
+	int64 review_id;
+	int32 meter_id; /* 0: no meter of the site */
+	char *reason;
+} Review;
 
-	for (i = 0; i < n; i++)
-	{
-		reading[i].read_at = db_time(i, 1);
-		reading[i].wh = db_int64(i, 2);
-		reading[i].reverse_wh = db_int64(i, 3);
-	}
-	for (i = 0; i < n; i++)
-	{
-		int32 day;
-
-		if (accept_value(site, meter, &reading[i], drift) ||
-			rerate_judge(site, meter, &reading[i], margin, &day))
-			continue;
-		args[2] = TimestampTzGetDatum(reading[i].read_at);
-		db_run(&release, args);
-		first = Min(first, day);
-	}
-	return first;
-}
-
-/* The register of a meter without account follows its last believed reading. */
 static void
-move_unowned(const Site *site, int32 meter_id)
+load_review(const Site *site, Review *review)
+{
+	static DbQuery query = { "SELECT m.meter_id, r.reason, r.status FROM prepay.reading_review r"
+							 " LEFT JOIN prepay.meter m USING (site_id, meter_id)"
+							 " WHERE r.site_id = $1 AND r.review_id = $2",
+							 2,
+							 { INT4OID, INT8OID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int64GetDatum(review->review_id) };
+
+	if (db_run(&query, args) == 0 || strcmp(db_text(0, 3), "open") != 0)
+		ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
+						errmsg("site \"%s\" has no open review " INT64_FORMAT, site->code,
+							   review->review_id),
+						errhint("Open reviews are in prepay.reading_review.")));
+	review->meter_id = db_int32_or(0, 1, 0);
+	review->reason = db_text(0, 2);
+	if (strcmp(review->reason, "no_tariff") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a reading that waits for a tariff needs no verdict"),
+				 errdetail("Its value is believed; what is missing is a price."),
+				 errhint("Assign a tariff: the reading is rated and the review ends by itself.")));
+}
+
+/* Nothing but a rejection: the readings of the review never count. */
+static void
+reject_all(const Site *site, const Review *review)
 {
 	static DbQuery query = {
-		"UPDATE prepay.meter_state s SET last_read_at = r.read_at, register_wh = r.register_wh,"
-		" reverse_wh = r.reverse_wh FROM (SELECT * FROM prepay.reading_believed"
-		"  WHERE site_id = $1 AND meter_id = $2 ORDER BY read_at DESC LIMIT 1) r"
-		" WHERE s.site_id = $1 AND s.meter_id = $2 AND s.account_id IS NULL",
+		"UPDATE prepay.reading_mark SET mark = 'rejected' WHERE site_id = $1 AND review_id = $2"
+		" AND mark = 'held'",
 		2,
-		{ INT4OID, INT4OID }
+		{ INT4OID, INT8OID }
 	};
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id) };
+	Datum args[] = { Int32GetDatum(site->site_id), Int64GetDatum(review->review_id) };
 
 	db_run(&query, args);
 }
 
-/* Everybody whose energy lies around the day: the owners the meter has had since. */
-static void
-rate_owners(const Site *site, int32 meter_id, int32 from_day)
+/* The first reading of the review counts as the verdict says; the day that changes. */
+static int32
+believe_first(const Site *site, const Meter *meter, const Review *review, const Verdict *verdict)
 {
-	static DbQuery query = {
-		"SELECT DISTINCT account_id FROM prepay.account_meter WHERE site_id = $1 AND meter_id = $2"
-		" AND valid_to > $3 ORDER BY account_id",
-		3,
-		{ INT4OID, INT4OID, TIMESTAMPTZOID }
+	static DbQuery mark = {
+		"UPDATE prepay.reading_mark SET mark = $4 WHERE site_id = $1 AND meter_id = $2"
+		" AND read_at = $3",
+		4,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID, TEXTOID }
 	};
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
-					 TimestampTzGetDatum(cal_day_start(site->zone, from_day)) };
-	int n = db_run(&query, args);
-	int32 *account_id = palloc(sizeof(int32) * Max(n, 1));
+	Reading *first = NULL;
+	HeldList held = { 0 };
+	const char *fault;
+	int32 day;
 	int i;
 
-	for (i = 0; i < n; i++)
-		account_id[i] = db_int32(i, 1);
-	for (i = 0; i < n; i++)
-		rerate_one(site, account_id[i], from_day);
-	move_unowned(site, meter_id);
-}
-
-/* Reviews of the meter none of whose readings are held any more. */
-static void
-close_reviews(const Site *site, int32 meter_id, int64 review_id, const char *verdict,
-			  const char *note)
-{
-	static DbQuery query = {
-		"UPDATE prepay.reading_review r SET status = 'resolved', resolved_at = $4, verdict = $5,"
-		" operator = SESSION_USER, note = $6 WHERE r.site_id = $1 AND r.meter_id = $2"
-		" AND r.status = 'open' AND (r.review_id = $3 OR NOT EXISTS (SELECT FROM prepay.reading_mark k"
-		"  WHERE k.site_id = $1 AND k.review_id = r.review_id AND k.mark IN ('held', 'waiting')))",
-		6,
-		{ INT4OID, INT4OID, INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID }
-	};
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
-					 Int64GetDatum(review_id),	   TimestampTzGetDatum(site->now),
-					 CStringGetTextDatum(verdict), db_text_datum(note) };
-	char nulls[] = { ' ', ' ', ' ', ' ', ' ', note ? ' ' : 'n', '\0' };
-
-	db_run_nulls(&query, args, nulls);
-	accept_alarm_settle(site, meter_id);
-}
-
-static const char *
-mark_of(const char *verdict)
-{
-	static const char *const mark[][2] = { { "accept", "accepted" },
-										   { "reject", "rejected" },
-										   { "rollover", "rollover" },
-										   { "baseline", "baseline" } };
-	int i;
-
-	for (i = 0; i < lengthof(mark); i++)
-		if (strcmp(mark[i][0], verdict) == 0)
-			return mark[i][1];
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("there is no verdict \"%s\"", verdict),
-					errhint("Verdicts are: accept, reject, rollover, baseline.")));
-}
-
-/* A fall cannot simply be accepted: energy is never negative. */
-static void
-check_verdict(const Meter *meter, const char *reason, const char *verdict)
-{
-	if (strcmp(verdict, "accept") == 0 && strcmp(reason, "spike") != 0 &&
-		strcmp(reason, "period_sum") != 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("a reading held for \"%s\" cannot be accepted as it is", reason),
-						errhint("Use baseline (a new beginning), rollover, reject, or "
-								"correct_reading().")));
-	if (strcmp(verdict, "rollover") == 0 &&
-		(strcmp(reason, "fall") != 0 || meter->register_max_wh == 0))
+	held_load(site, meter->meter_id, &held);
+	for (i = 0; i < held.n && first == NULL; i++)
+		if (held.item[i].review_id == review->review_id)
+			first = &held.item[i].reading;
+	if (first == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("no reading is held under a review for \"%s\"", review->reason),
+				 errhint("Use reject when it has been looked at; correct_reading() changes what "
+						 "counts.")));
+	if (strcmp(verdict->name, "rollover") == 0 &&
+		(strcmp(review->reason, "fall") != 0 || meter->register_max_wh == 0))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("this reading cannot be a rollover"),
-						errdetail("The reason is \"%s\", the modulus of the meter is %s.", reason,
-								  meter->register_max_wh ? "known" : "not known"),
+						errdetail("The reason is \"%s\", the modulus of the meter is %s.",
+								  review->reason, meter->register_max_wh ? "known" : "not known"),
 						errhint("Give the modulus with change_meter() first, or use baseline.")));
+	/* Who accepts a spike says that so much was used; of a sum, that the total is right. */
+	if (strcmp(review->reason, "period_sum") == 0)
+		first->tou.n = 0;
+	fault =
+		held_judge(site, meter, first, verdict->anew || strcmp(review->reason, "spike") == 0, &day);
+	if (fault)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("verdict \"%s\" does not make this reading fit (%s)", verdict->name, fault),
+				 errdetail("%s", accept_detail(meter, first, fault)),
+				 errhint("A fall may be a rollover or a baseline; where readings after it "
+						 "are believed, correct or reject it.")));
+	{
+		Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter->meter_id),
+						 TimestampTzGetDatum(first->read_at), CStringGetTextDatum(verdict->mark) };
+
+		db_run(&mark, args);
+	}
+	return day;
 }
 
-/* resolve_review(site, review_id, verdict, note) */
+static void
+finish_review(const Site *site, const Review *review, const Verdict *verdict, const char *note)
+{
+	static DbQuery query = {
+		"UPDATE prepay.reading_review SET status = 'resolved', resolved_at = $3, verdict = $4,"
+		" operator = SESSION_USER, note = $5 WHERE site_id = $1 AND review_id = $2",
+		5,
+		{ INT4OID, INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int64GetDatum(review->review_id),
+					 TimestampTzGetDatum(site->now), CStringGetTextDatum(verdict->name),
+					 db_text_datum(note) };
+
+	db_run_nulls(&query, args, note ? NULL : "    n");
+}
+
+/*
+ * resolve_review(site, review_id, verdict, note): a verdict on the first reading of the
+ * review, reject: on all. Raises PP010 for a review that is not open, 22023 for a
+ * verdict that does not make the reading fit.
+ */
 Datum
 prepay_resolve_review(PG_FUNCTION_ARGS)
 {
-	static DbQuery find = { "SELECT meter_id, reason, status FROM prepay.reading_review"
-							" WHERE site_id = $1 AND review_id = $2",
-							2,
-							{ INT4OID, INT8OID } };
-	static DbQuery mark_first = {
-		"UPDATE prepay.reading_mark SET mark = $3 WHERE site_id = $1 AND review_id = $2"
-		" AND mark = 'held' AND ($3 = 'rejected' OR read_at = (SELECT min(k.read_at)"
-		"  FROM prepay.reading_mark k WHERE k.site_id = $1 AND k.review_id = $2 AND k.mark = 'held'))"
-		" RETURNING read_at",
-		3,
-		{ INT4OID, INT8OID, TEXTOID }
-	};
-	static DbQuery before = {
-		"SELECT read_at FROM prepay.reading_believed WHERE site_id = $1 AND meter_id = $2"
-		" AND read_at < $3 ORDER BY read_at DESC LIMIT 1",
-		3,
-		{ INT4OID, INT4OID, TIMESTAMPTZOID }
-	};
 	DbSession session;
 	const Site *site;
 	const Meter *meter;
+	const Verdict *verdict;
+	Review review;
 	int32 site_id;
-	int32 meter_id;
 	int32 day = NO_RERATE;
-	char *verdict;
-	char *reason;
-	const char *mark;
 	char *note = PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3));
 
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("review and verdict must be given")));
-	verdict = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	mark = mark_of(verdict);
+	review.review_id = PG_GETARG_INT64(1);
+	verdict = find_verdict(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	db_enter(&session);
 	site_id =
 		code_site(session.caller, PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	auth_require(session.caller, MAY_SUPERVISE, site_id, "resolve a review");
 	lock_site_exclusive(site_id);
 	site = site_get(site_id);
+	load_review(site, &review);
+	meter = review.meter_id ? held_meter(site, review.meter_id) : NULL;
+	if (strcmp(verdict->name, "reject") == 0)
+		reject_all(site, &review);
+	else if (meter)
+		day = believe_first(site, meter, &review, verdict);
+	else
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the review is about a meter that does not exist"),
+						errhint("Use reject when it has been looked at.")));
+	finish_review(site, &review, verdict, note);
+	if (meter)
 	{
-		Datum args[] = { Int32GetDatum(site_id), PG_GETARG_DATUM(1), CStringGetTextDatum(mark) };
+		HeldList held = { 0 };
 
-		if (db_run(&find, args) == 0 || strcmp(db_text(0, 3), "open") != 0)
-			ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
-							errmsg("there is no open review " INT64_FORMAT, PG_GETARG_INT64(1)),
-							errhint("Open reviews are in prepay.reading_review.")));
-		meter_id = db_int32_or(0, 1, 0);
-		reason = db_text(0, 2);
-		if (meter_id != 0)
-		{
-			meter = meter_facts(site, meter_id);
-			check_verdict(meter, reason, verdict);
-			if (db_run(&mark_first, args) > 0)
-			{
-				Datum near[] = { args[0], Int32GetDatum(meter_id),
-								 TimestampTzGetDatum(db_time(0, 1)) };
-				TimestampTz at = db_time(0, 1);
-
-				if (db_run(&before, near) > 0)
-					at = db_time(0, 1);
-				if (strcmp(mark, "rejected") != 0)
-					day = site_local_day(site, at);
-			}
-			day = Min(day, judge_held(site, meter));
-		}
+		if (strcmp(review.reason, "period_sum") == 0 && strcmp(verdict->name, "accept") == 0)
+			held.by_total = review.review_id;
+		held_judge_again(site, meter, &held, &day);
+		held_sort_out(site, meter, &held, review.review_id);
 	}
-	close_reviews(site, meter_id, PG_GETARG_INT64(1), verdict, note);
 	if (day != NO_RERATE)
-		rate_owners(site, meter_id, day);
+		held_rate(site, review.meter_id, day);
 	db_leave(&session);
 	PG_RETURN_VOID();
 }
 
-/* correct_reading(meter, read_at, kwh, reason): the value that counts from now on. */
-Datum
-prepay_correct_reading(PG_FUNCTION_ARGS)
+/* ---- correct_reading ---- */
+
+/* The mark of a reading and its review; NULL: none. */
+static char *
+mark_of(const Site *site, const Reading *reading, int64 *review_id)
 {
-	static DbQuery find = { "SELECT COALESCE((reverse_kwh * 1000)::bigint, -1) FROM prepay.reading"
-							" WHERE site_id = $1 AND meter_id = $2 AND read_at = $3",
-							3,
-							{ INT4OID, INT4OID, TIMESTAMPTZOID } };
+	static DbQuery query = { "SELECT mark, review_id FROM prepay.reading_mark WHERE site_id = $1"
+							 " AND meter_id = $2 AND read_at = $3",
+							 3,
+							 { INT4OID, INT4OID, TIMESTAMPTZOID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(reading->meter_id),
+					 TimestampTzGetDatum(reading->read_at) };
+
+	if (db_run(&query, args) == 0)
+		return NULL;
+	*review_id = db_int64(0, 2);
+	return db_text(0, 1);
+}
+
+/* The reading as it stands, with the value that is to count; raises PP041 when there is none. */
+static void
+corrected(const Site *site, const Meter *meter, const char *code, TimestampTz read_at, Datum kwh,
+		  Reading *reading)
+{
+	static DbQuery query = { "SELECT COALESCE((reverse_kwh * 1000)::bigint, -1) FROM prepay.reading"
+							 " WHERE site_id = $1 AND meter_id = $2 AND read_at = $3",
+							 3,
+							 { INT4OID, INT4OID, TIMESTAMPTZOID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter->meter_id),
+					 TimestampTzGetDatum(read_at) };
+
+	memset(reading, 0, sizeof(*reading));
+	reading->meter_id = meter->meter_id;
+	reading->read_at = read_at;
+	if (db_run(&query, args) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_BAD_READING),
+				 errmsg("meter \"%s\" has no reading at %s", code, timestamptz_to_str(read_at)),
+				 errhint("Its readings are in prepay.readings.")));
+	reading->reverse_wh = db_int64(0, 1);
+	if (!numeric_to_milli(kwh, &reading->wh))
+		ereport(ERROR, (errcode(ERRCODE_PP_BAD_READING),
+						errmsg("%s is not a register value", numeric_text(kwh)),
+						errhint("Give the kWh as displayed, from 0 up to the modulus.")));
+}
+
+static void
+store_correction(const Site *site, const Reading *reading, Datum kwh, const char *reason,
+				 bool keep_mark)
+{
 	static DbQuery insert = {
 		"INSERT INTO prepay.reading_correction (site_id, meter_id, read_at, correction, kwh, reason,"
 		" corrected_at, operator) SELECT $1, $2, $3, COALESCE(max(correction), 0) + 1, $4, $5, $6,"
@@ -287,12 +281,34 @@ prepay_correct_reading(PG_FUNCTION_ARGS)
 							  " AND read_at = $3",
 							  3,
 							  { INT4OID, INT4OID, TIMESTAMPTZOID } };
+	Datum args[] = { Int32GetDatum(site->site_id),			Int32GetDatum(reading->meter_id),
+					 TimestampTzGetDatum(reading->read_at), kwh,
+					 CStringGetTextDatum(reason),			TimestampTzGetDatum(site->now) };
+
+	db_run(&insert, args);
+	if (!keep_mark)
+		db_run(&unmark, args);
+}
+
+/*
+ * correct_reading(meter, read_at, kwh, reason): the value that counts from now on, for a
+ * reading of any standing; a new baseline or rollover stays one. What waited behind it
+ * is rated. Raises PP041 for a value that does not fit its believed neighbours.
+ */
+Datum
+prepay_correct_reading(PG_FUNCTION_ARGS)
+{
 	DbSession session;
 	CodeTarget target;
 	const Site *site;
 	const Meter *meter;
-	Reading reading = { 0 };
+	Reading reading;
+	HeldList held = { 0 };
 	const char *fault;
+	char *reason;
+	char *mark;
+	bool anew;
+	int64 review_id = 0;
 	int32 day;
 	int i;
 
@@ -300,46 +316,32 @@ prepay_correct_reading(PG_FUNCTION_ARGS)
 		if (PG_ARGISNULL(i))
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 							errmsg("meter, time, value and reason of a correction must be given")));
+	reason = text_to_cstring(PG_GETARG_TEXT_PP(3));
+	if (reason[strspn(reason, " ")] == '\0')
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the reason of a correction is empty"),
+						errhint("Say why the value read was wrong; it is kept with the reading.")));
 	db_enter(&session);
 	code_resolve(session.caller, text_to_cstring(PG_GETARG_TEXT_PP(0)), KIND_METER, &target);
 	auth_require(session.caller, MAY_SUPERVISE, target.site_id, "correct a reading");
 	lock_site_exclusive(target.site_id);
 	site = site_get(target.site_id);
-	meter = meter_facts(site, target.id);
-	reading.read_at = PG_GETARG_TIMESTAMPTZ(1);
-	{
-		Datum args[] = { Int32GetDatum(target.site_id),
-						 Int32GetDatum(target.id),
-						 PG_GETARG_DATUM(1),
-						 PG_GETARG_DATUM(2),
-						 PG_GETARG_DATUM(3),
-						 TimestampTzGetDatum(site->now) };
-
-		if (db_run(&find, args) == 0)
-			ereport(ERROR, (errcode(ERRCODE_PP_BAD_READING),
-							errmsg("meter \"%s\" has no reading at %s", target.code,
-								   timestamptz_to_str(reading.read_at)),
-							errhint("Its readings are in prepay.readings.")));
-		reading.reverse_wh = db_int64(0, 1);
-		if (!numeric_to_milli(PG_GETARG_DATUM(2), &reading.wh) ||
-			accept_value(site, meter, &reading, setting_interval_us(site, "clock_drift_limit", 0)))
-			ereport(ERROR, (errcode(ERRCODE_PP_BAD_READING),
-							errmsg("%s is not a register value of this meter",
-								   numeric_text(PG_GETARG_DATUM(2))),
-							errhint("Give the kWh as displayed, from 0 up to the modulus.")));
-		fault =
-			rerate_judge(site, meter, &reading, setting_micro(site, "spike_margin", 1000000), &day);
-		if (fault)
-			ereport(ERROR, (errcode(ERRCODE_PP_BAD_READING),
-							errmsg("the corrected value does not fit its neighbours (%s)", fault),
-							errdetail("%s", accept_detail(meter, &reading, fault)),
-							errhint("Correct or review the neighbouring readings first.")));
-		db_run(&insert, args);
-		db_run(&unmark, args);
-	}
-	day = Min(day, judge_held(site, meter));
-	close_reviews(site, target.id, 0, "accept", "reading corrected");
-	rate_owners(site, target.id, day);
+	meter = held_meter(site, target.id);
+	corrected(site, meter, target.code, PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_DATUM(2), &reading);
+	mark = mark_of(site, &reading, &review_id);
+	anew = mark && (strcmp(mark, "baseline") == 0 || strcmp(mark, "rollover") == 0);
+	fault = held_judge(site, meter, &reading, anew, &day);
+	if (fault)
+		ereport(ERROR, (errcode(ERRCODE_PP_BAD_READING),
+						errmsg("%s kWh does not fit (%s)", numeric_text(PG_GETARG_DATUM(2)), fault),
+						errdetail("%s", accept_detail(meter, &reading, fault)),
+						errhint("Correct or review the neighbouring readings first.")));
+	store_correction(site, &reading, PG_GETARG_DATUM(2), reason, anew);
+	held_judge_again(site, meter, &held, &day);
+	if (mark && !anew)
+		held_close(site, review_id, "accept", "reading corrected");
+	held_sort_out(site, meter, &held, 0);
+	held_rate(site, target.id, day);
 	db_leave(&session);
 	PG_RETURN_VOID();
 }

@@ -307,7 +307,8 @@ check_usage(Verify *verify, const Account *account)
 	/* An account that waits to be rated again differs on purpose until tick() has done it. */
 	if (db_run(&queued, args) > 0)
 		return;
-	from_day = Min(rerate_first_day(verify->site, account->account_id), account->sealed_to);
+	from_day = rerate_first_day(verify->site, account->account_id);
+	from_day = Min(from_day, account->sealed_to);
 	ask.account_id = account->account_id;
 	ask.extra = &account->extra;
 	ask.from_day = from_day;
