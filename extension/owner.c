@@ -184,7 +184,8 @@ typedef struct Concerned
 
 /*
  * Accounts with a term that touches the stretch from the last reading before the
- * instant on, where there is a later reading, or where the term ends there.
+ * instant on, where there is a later reading, where the term ends there, or where the
+ * day is sealed: its standing charges may go by another meter now.
  */
 static int
 find_concerned(const Site *site, int32 meter_id, TimestampTz instant, Concerned **concerned, int n)
@@ -195,14 +196,16 @@ find_concerned(const Site *site, int32 meter_id, TimestampTz instant, Concerned 
 		"  AND b.read_at <= $3 AND b.mark IS DISTINCT FROM 'waiting'"
 		"  ORDER BY b.read_at DESC LIMIT 1), $3) AS read_at) p"
 		" JOIN prepay.account_meter o ON o.valid_to >= p.read_at"
+		" JOIN prepay.account_state a ON a.site_id = o.site_id AND a.account_id = o.account_id"
 		" WHERE o.site_id = $1 AND o.meter_id = $2"
-		" AND (o.valid_to = $3 OR EXISTS (SELECT FROM prepay.reading_believed b"
+		" AND (o.valid_to = $3 OR a.sealed_to > date '2000-01-01' + $4"
+		"  OR EXISTS (SELECT FROM prepay.reading_believed b"
 		"  WHERE b.site_id = $1 AND b.meter_id = $2 AND b.read_at > $3))",
-		3,
-		{ INT4OID, INT4OID, TIMESTAMPTZOID }
+		4,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID }
 	};
 	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
-					 TimestampTzGetDatum(instant) };
+					 TimestampTzGetDatum(instant), Int32GetDatum(site_local_day(site, instant)) };
 	int found = db_run(&query, args);
 	int i;
 	int k;

@@ -159,11 +159,11 @@ rerate_should_be(const Site *site, const Account *account, int32 from_day, int32
 		out_of_range("cost");
 	if (seal_site_has_standing(site))
 	{
-		TariffRules rules = tariff_rules(site, account->n_meter ? account->meter[0]->meter_id : 0,
-										 account->account_id);
+		StandingRules rules = { 0 };
 
 		/* A meter may have been given for a time before the account was opened. */
-		for (day = Max(from_day, opened_day(site, account->account_id)); day < to_day; day++)
+		day = opened_day(site, account->account_id);
+		for (day = Max(from_day, day); day < to_day; day++)
 			seal_standing_bill(site, account, &rules, day, bill);
 	}
 }

@@ -122,16 +122,42 @@ accrues_only_on(const Tariff *tariff)
 	return false;
 }
 
+/* A fact of the day: meters that come or go later change nothing of it. 0: the account had none. */
+static int32
+first_meter_of_day(const Site *site, const Account *account, int32 day)
+{
+	static DbQuery query = {
+		"SELECT o.meter_id FROM prepay.account_meter o JOIN prepay.meter m"
+		" USING (site_id, meter_id) WHERE o.site_id = $1 AND o.account_id = $2"
+		" AND o.valid_from < $4 AND o.valid_to > $3 AND o.valid_from < o.valid_to"
+		" AND m.purpose = 'prepaid' ORDER BY greatest(o.valid_from, $3), o.meter_id LIMIT 1",
+		4,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account->account_id),
+					 TimestampTzGetDatum(cal_day_start(site->zone, day)),
+					 TimestampTzGetDatum(cal_day_start(site->zone, day + 1)) };
+
+	return db_run(&query, args) == 1 ? db_int32(0, 1) : 0;
+}
+
 void
-seal_standing_bill(const Site *site, const Account *account, const TariffRules *rules, int32 day,
+seal_standing_bill(const Site *site, const Account *account, StandingRules *rules, int32 day,
 				   BillVec *bill)
 {
 	TimestampTz begin = cal_day_start(site->zone, day);
+	int32 meter_id = first_meter_of_day(site, account, day);
 	RateSpan *span;
 	bool cut;
 
+	if (!rules->is_known || rules->meter_id != meter_id)
+	{
+		rules->is_known = true;
+		rules->meter_id = meter_id;
+		rules->rules = tariff_rules(site, meter_id, account->account_id);
+	}
 	/* The tariff in force when the day begins bears its standing charges. */
-	tariff_spans(site, rules, begin, begin + 1, &span);
+	tariff_spans(site, &rules->rules, begin, begin + 1, &span);
 	if (span[0].tariff == NULL || span[0].tariff->n_standing == 0)
 		return;
 	cut = accrues_only_on(span[0].tariff) && cut_all_day(site, account, day);
@@ -191,16 +217,13 @@ seal_site_has_standing(const Site *site)
 void
 seal_days(const Site *site, Account *account, int32 to, Posting *posting, UsageBatch *usage)
 {
-	TariffRules rules = { 0 };
+	StandingRules rules = { 0 };
 	bool has_standing;
 	int32 day;
 
 	if (to <= account->sealed_to)
 		return;
 	has_standing = seal_site_has_standing(site);
-	if (has_standing)
-		rules = tariff_rules(site, account->n_meter ? account->meter[0]->meter_id : 0,
-							 account->account_id);
 	for (day = account->sealed_to; day < to; day++)
 	{
 		seal_energy(site, account, day, posting, usage);

@@ -22,8 +22,19 @@ extern void seal_post(const Site *site, Account *account, const char *kind, int3
 					  int32 ref_seq, const BillVec *bill, Posting *posting, UsageBatch *usage);
 /* Whether any tariff of the site has standing charges. */
 extern bool seal_site_has_standing(const Site *site);
-/* Standing charges of a day under the tariff in force when it begins. */
-extern void seal_standing_bill(const Site *site, const Account *account, const TariffRules *rules,
+/* Whose tariff the days of an account go by; all zero before the first day. */
+typedef struct StandingRules
+{
+	bool is_known;
+	int32 meter_id;
+	TariffRules rules;
+} StandingRules;
+
+/*
+ * Standing charges of a day under the tariff in force when it begins, of the first meter
+ * the account had that day. rules is kept from day to day.
+ */
+extern void seal_standing_bill(const Site *site, const Account *account, StandingRules *rules,
 							   int32 day, BillVec *bill);
 
 #endif

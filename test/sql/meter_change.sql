@@ -167,4 +167,21 @@ SELECT prepay.add_meter('bare', 'EARLY', effective => '2026-03-04 00:00+08');
 SELECT prepay.assign_tariff('EARLY', 'dear');
 SELECT pg_temp.ticks();
 SELECT day, component, sum(kwh) AS kwh, sum(amount) AS amount FROM prepay.usage_daily WHERE account = 'bare' GROUP BY day, component ORDER BY day;
+-- They go by the meter the account had that day, whatever became of it since: 2 for the 8th to the 10th, then none.
+INSERT INTO prepay.meter (site_id, code) VALUES (1, 'GONE');
+SELECT prepay.open_account('moved', 'Customer', meters => '{GONE}', opening_balance => 100, key => 'moved');
+SELECT prepay.assign_tariff('GONE', 'dear');
+SET prepay.now = '2026-03-10 12:00+08';
+SELECT pg_temp.read('GONE', '2026-03-08 12:00+08', 0), pg_temp.read('GONE', '2026-03-10 12:00+08', 2);
+SELECT prepay.remove_meter('moved', 'GONE', 2);
+SELECT * FROM prepay.verify();
+SELECT pg_temp.read('GONE', '2026-03-09 00:00+08', 1);
+SET prepay.now = '2026-03-13 12:00+08';
+SELECT pg_temp.ticks();
+SELECT day, component, sum(kwh) AS kwh, sum(amount) AS amount FROM prepay.usage_daily WHERE account = 'moved' GROUP BY day, component HAVING sum(amount) <> 0 ORDER BY day, component;
+-- And by one that is told of later: 2 for the 11th and the 12th.
+INSERT INTO prepay.meter (site_id, code) VALUES (1, 'TARDY');
+SELECT prepay.assign_tariff('TARDY', 'dear');
+SELECT prepay.add_meter('moved', 'TARDY', effective => '2026-03-11 00:00+08');
+SELECT day, amount FROM prepay.usage_daily WHERE account = 'moved' AND component = 'standing' ORDER BY day;
 SELECT * FROM prepay.verify();
