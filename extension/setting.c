@@ -7,6 +7,8 @@
 
 #include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "auth.h"
@@ -65,6 +67,23 @@ static const Setting settings[] = {
 	{ "vacant_supply", SETTING_CHOICE, "off", "on|off", true },
 };
 
+/*
+ * The settings of the sites this backend has met, as read with a version of the
+ * site's row: set_setting() makes a new version of it, so what was read with the
+ * one at hand still holds. A version is told by xmin and revision together: after
+ * a rollback a revision may come again with other settings, an xmin does not.
+ */
+typedef struct KnownSettings
+{
+	int32 site_id;
+	TransactionId xmin;
+	int64 revision;
+	MemoryContext memory;
+	const char *text[lengthof(settings)]; /* stored or default; NULL: neither */
+	bool has_number[lengthof(settings)];
+	int64 number[lengthof(settings)]; /* minor units, millionths or microseconds, by kind */
+} KnownSettings;
+
 PG_FUNCTION_INFO_V1(prepay_set_setting);
 
 static const Setting *
@@ -76,22 +95,6 @@ find_setting(const char *name)
 		if (strcmp(settings[i].name, name) == 0)
 			return &settings[i];
 	return NULL;
-}
-
-static char *
-stored_or_default(const Site *site, const char *name)
-{
-	static DbQuery query = { "SELECT value FROM prepay.setting WHERE site_id = $1 AND name = $2",
-							 2,
-							 { INT4OID, TEXTOID } };
-	Datum args[] = { Int32GetDatum(site->site_id), CStringGetTextDatum(name) };
-	const Setting *setting = find_setting(name);
-
-	if (setting == NULL)
-		elog(ERROR, "unknown setting \"%s\"", name);
-	if (db_run(&query, args) == 1)
-		return db_text(0, 1);
-	return setting->absent ? pstrdup(setting->absent) : NULL;
 }
 
 static bool
@@ -107,41 +110,123 @@ parse_interval(const char *value, int64 *us)
 	return *us > 0;
 }
 
+/* What a setting amounts to; false: it is no number, or out of range. */
+static bool
+parse_number(const Site *site, const Setting *setting, const char *value, int64 *number)
+{
+	switch (setting->kind)
+	{
+		case SETTING_MONEY:
+			return decimal_parse(value, site->decimals, number) == DECIMAL_OK;
+		case SETTING_NUMBER:
+			return decimal_parse(value, 6, number) == DECIMAL_OK;
+		case SETTING_INTERVAL:
+			return parse_interval(value, number);
+		default:
+			return false;
+	}
+}
+
+static void
+read_settings(const Site *site, KnownSettings *known)
+{
+	static DbQuery query = { "SELECT name, value FROM prepay.setting WHERE site_id = $1",
+							 1,
+							 { INT4OID } };
+	Datum arg = Int32GetDatum(site->site_id);
+	int n = db_run(&query, &arg);
+	int i;
+
+	/* Not this version's until all is read. */
+	known->xmin = InvalidTransactionId;
+	MemoryContextReset(known->memory);
+	for (i = 0; i < lengthof(settings); i++)
+		known->text[i] = settings[i].absent;
+	while (n-- > 0)
+	{
+		const Setting *setting = find_setting(db_text(n, 1));
+
+		if (setting)
+			known->text[setting - settings] = MemoryContextStrdup(known->memory, db_text(n, 2));
+	}
+	for (i = 0; i < lengthof(settings); i++)
+		known->has_number[i] =
+			known->text[i] && parse_number(site, &settings[i], known->text[i], &known->number[i]);
+	known->xmin = site->xmin;
+	known->revision = site->revision;
+}
+
+static const KnownSettings *
+known_settings(const Site *site)
+{
+	static HTAB *table = NULL;
+	KnownSettings *known;
+	bool found;
+
+	if (table == NULL)
+	{
+		HASHCTL control = { .keysize = sizeof(int32), .entrysize = sizeof(KnownSettings) };
+
+		table = hash_create("prepay settings", 16, &control, HASH_ELEM | HASH_BLOBS);
+	}
+	known = hash_search(table, &site->site_id, HASH_ENTER, &found);
+	if (!found)
+	{
+		known->xmin = InvalidTransactionId;
+		known->memory = NULL;
+	}
+	if (known->memory == NULL)
+		known->memory = AllocSetContextCreate(TopMemoryContext, "prepay settings of a site",
+											  ALLOCSET_SMALL_SIZES);
+	if (known->xmin != site->xmin || known->revision != site->revision)
+		read_settings(site, known);
+	return known;
+}
+
+static int
+setting_index(const char *name)
+{
+	const Setting *setting = find_setting(name);
+
+	if (setting == NULL)
+		elog(ERROR, "unknown setting \"%s\"", name);
+	return (int) (setting - settings);
+}
+
+static int64
+number_or(const Site *site, const char *name, SettingKind kind, int64 absent)
+{
+	const KnownSettings *known = known_settings(site);
+	int i = setting_index(name);
+
+	Assert(settings[i].kind == kind);
+	return known->has_number[i] ? known->number[i] : absent;
+}
+
 char *
 setting_text(const Site *site, const char *name)
 {
-	return stored_or_default(site, name);
+	const char *text = known_settings(site)->text[setting_index(name)];
+
+	return text ? pstrdup(text) : NULL;
 }
 
 int64
 setting_money(const Site *site, const char *name, int64 absent)
 {
-	char *value = stored_or_default(site, name);
-	int64 minor;
-
-	if (value == NULL || decimal_parse(value, site->decimals, &minor) != DECIMAL_OK)
-		return absent;
-	return minor;
+	return number_or(site, name, SETTING_MONEY, absent);
 }
 
 int64
 setting_micro(const Site *site, const char *name, int64 absent)
 {
-	char *value = stored_or_default(site, name);
-	int64 micro;
-
-	if (value == NULL || decimal_parse(value, 6, &micro) != DECIMAL_OK)
-		return absent;
-	return micro;
+	return number_or(site, name, SETTING_NUMBER, absent);
 }
 
 int64
 setting_interval_us(const Site *site, const char *name, int64 absent)
 {
-	char *value = stored_or_default(site, name);
-	int64 us;
-
-	return value && parse_interval(value, &us) ? us : absent;
+	return number_or(site, name, SETTING_INTERVAL, absent);
 }
 
 static bool

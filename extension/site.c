@@ -49,32 +49,55 @@ site_local_day(const Site *site, TimestampTz instant)
 	return local.day;
 }
 
-const Site *
-site_get(int32 site_id)
+/* The row of a site, for as long as the backend lives. */
+static void
+read_site(int32 site_id, Site *site)
 {
-	static DbQuery query = { "SELECT code, timezone, currency, currency_decimals::int4, revision"
-							 " FROM prepay.site WHERE site_id = $1",
+	static DbQuery query = { "SELECT code, timezone, currency, currency_decimals::int4, revision,"
+							 " xmin FROM prepay.site WHERE site_id = $1",
 							 1,
 							 { INT4OID } };
 	Datum arg = Int32GetDatum(site_id);
-	Site *site;
+	bool isnull;
 	char *zone;
 
 	if (db_run(&query, &arg) != 1)
 		ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN), errmsg("there is no site %d", site_id),
 						errhint("The sites you may use are listed in prepay.site.")));
-	site = palloc0(sizeof(Site));
+	memset(site, 0, sizeof(*site));
 	site->site_id = site_id;
 	strlcpy(site->code, db_text(0, 1), sizeof(site->code));
 	zone = db_text(0, 2);
 	strlcpy(site->currency, db_text(0, 3), sizeof(site->currency));
 	site->decimals = db_int32(0, 4);
-	site->revision = db_int64(0, 5);
 	site->zone = zone_get(zone);
 	if (site->zone == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("site \"%s\" has the unknown time zone \"%s\"", site->code, zone),
 						errhint("Install the time zone data this site was created with.")));
+	site->revision = db_int64(0, 5);
+	site->xmin = DatumGetTransactionId(db_value(0, 6, &isnull));
+}
+
+const Site *
+site_get(int32 site_id)
+{
+	static DbQuery query = { "SELECT revision, xmin FROM prepay.site WHERE site_id = $1",
+							 1,
+							 { INT4OID } };
+	static Site last; /* most backends serve one site */
+	Datum arg = Int32GetDatum(site_id);
+	bool isnull;
+	Site *site;
+
+	if (last.site_id != site_id || db_run(&query, &arg) != 1 || db_int64(0, 1) != last.revision ||
+		DatumGetTransactionId(db_value(0, 2, &isnull)) != last.xmin)
+	{
+		last.site_id = 0;
+		read_site(site_id, &last);
+	}
+	site = palloc(sizeof(Site));
+	*site = last;
 	site->now = clock_now();
 	site->today = site_local_day(site, site->now);
 	return site;

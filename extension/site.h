@@ -15,8 +15,9 @@ typedef struct Site
 	int32 site_id;
 	char code[256];
 	char currency[4];
-	int decimals;	/* of the currency */
-	int64 revision; /* grows with each change of configuration */
+	int decimals;		/* of the currency */
+	int64 revision;		/* grows with each change of configuration */
+	TransactionId xmin; /* with revision: which version of the site's row this is */
 	const CalZone *zone;
 	int32 today;	 /* local day of the business clock */
 	TimestampTz now; /* business clock */
