@@ -6,11 +6,13 @@
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "common/int.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -162,6 +164,77 @@ uint64
 db_run(DbQuery *query, const Datum *args)
 {
 	return db_run_nulls(query, args, NULL);
+}
+
+DbRows
+db_rows(const DbRowsQuery *query, int n)
+{
+	DbRows rows = { .n = n };
+	int column;
+
+	for (column = 0; column < query->n_column; column++)
+	{
+		rows.value[column] = palloc(sizeof(Datum) * n);
+		rows.isnull[column] = palloc0(sizeof(bool) * n);
+	}
+	return rows;
+}
+
+/* "$4 AS kwh" as "unnest($4) AS kwh", for the parameters after the first n_fixed. */
+static char *
+over_arrays(const char *sql, int n_fixed)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	while (*sql)
+	{
+		size_t length = *sql == '$' ? 1 + strspn(sql + 1, "0123456789") : strcspn(sql, "$");
+		bool is_column = *sql == '$' && atoi(sql + 1) > n_fixed;
+
+		appendStringInfo(&text, is_column ? "unnest(%.*s)" : "%.*s", (int) length, sql);
+		sql += length;
+	}
+	return MemoryContextStrdup(TopMemoryContext, text.data);
+}
+
+static void
+fill_query(const DbRowsQuery *query, bool is_one, DbQuery *filled)
+{
+	int i;
+
+	filled->nargs = query->n_fixed + query->n_column;
+	for (i = 0; i < filled->nargs; i++)
+		filled->type[i] =
+			is_one || i < query->n_fixed ? query->type[i] : get_array_type(query->type[i]);
+	filled->sql = is_one ? query->sql : over_arrays(query->sql, query->n_fixed);
+}
+
+uint64
+db_run_rows(DbRowsQuery *query, const Datum *fixed, const DbRows *rows)
+{
+	bool is_one = rows->n == 1;
+	DbQuery *chosen = is_one ? &query->one : &query->many;
+	Datum args[DB_MAX_ARGS];
+	char nulls[DB_MAX_ARGS + 1];
+	int i;
+
+	if (chosen->sql == NULL)
+		fill_query(query, is_one, chosen);
+	memset(nulls, ' ', sizeof(nulls));
+	memcpy(args, fixed, sizeof(Datum) * query->n_fixed);
+	for (i = 0; i < query->n_column; i++)
+	{
+		int arg = query->n_fixed + i;
+
+		if (!is_one)
+			args[arg] = db_array(rows->value[i], rows->isnull[i], rows->n, query->type[arg]);
+		else if (rows->isnull[i][0])
+			nulls[arg] = 'n';
+		else
+			args[arg] = rows->value[i][0];
+	}
+	return db_run_nulls(chosen, args, nulls);
 }
 
 void

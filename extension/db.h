@@ -27,6 +27,30 @@ typedef struct DbQuery
 	SPIPlanPtr plan;
 } DbQuery;
 
+/*
+ * A statement over rows that are in memory, written for one row: its parameters are
+ * first n_fixed values that are the same for all rows, then n_column values of the
+ * row, each named once and in a select list. For several rows the columns are passed
+ * as arrays, and unnest() stands in the place of each value. (In FROM, each array
+ * would first be written to a store of its own.)
+ */
+typedef struct DbRowsQuery
+{
+	const char *sql;
+	int n_fixed;
+	int n_column;
+	Oid type[DB_MAX_ARGS];
+	DbQuery one;
+	DbQuery many;
+} DbRowsQuery;
+
+typedef struct DbRows
+{
+	int n;
+	Datum *value[DB_MAX_ARGS]; /* by column, then row */
+	bool *isnull[DB_MAX_ARGS];
+} DbRows;
+
 typedef struct DbSession
 {
 	Oid caller; /* current_user of the caller: whose rights count */
@@ -48,6 +72,9 @@ extern Oid db_owner(void); /* storage owner; raises ERRCODE_PP_NOT_INSTALLED */
 /* Run a statement; rows are then in SPI_tuptable, their number is returned. args may be NULL. */
 extern uint64 db_run(DbQuery *query, const Datum *args);
 extern uint64 db_run_nulls(DbQuery *query, const Datum *args, const char *nulls);
+/* Room for n rows without NULLs, and the statement run over them; n > 0. */
+extern DbRows db_rows(const DbRowsQuery *query, int n);
+extern uint64 db_run_rows(DbRowsQuery *query, const Datum *fixed, const DbRows *rows);
 /* Statement built at run time; identifiers in it must come from quote_identifier(). */
 extern void db_execute(const char *sql);
 

@@ -20,6 +20,7 @@
 #include "common/int.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
 
 #include "auth.h"
 #include "db.h"
@@ -150,71 +151,57 @@ hash_datum(const uint8 *hash)
 	return PointerGetDatum(value);
 }
 
+static void
+set_text(DbRows *rows, int column, int row, const char *text)
+{
+	rows->value[column][row] = db_text_datum(text);
+	rows->isnull[column][row] = text == NULL;
+}
+
 void
 ledger_flush(Posting *posting)
 {
-	static DbQuery query = {
-		"INSERT INTO prepay.ledger_entry (site_id, account_id, seq, kind, amount, balance_after,"
-		" booked_at, recorded_at, day, key, ref_seq, operator, tender, till, receipt_no, note, hash)"
-		" SELECT $1, u.account_id, u.seq, u.kind, u.amount, u.balance_after, $2, $3,"
-		" date '2000-01-01' + u.day, u.key, NULLIF(u.ref_seq, 0), $4, u.tender, u.till,"
-		" NULLIF(u.receipt_no, 0), u.note, u.hash"
-		" FROM unnest($5::int[], $6::int[], $7::text[], $8::numeric[], $9::numeric[], $10::int[],"
-		" $11::text[], $12::int[], $13::text[], $14::text[], $15::bigint[], $16::text[],"
-		" $17::bytea[]) AS u (account_id, seq, kind, amount, balance_after, day, key, ref_seq,"
-		" tender, till, receipt_no, note, hash)",
-		17,
-		{ INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4ARRAYOID, INT4ARRAYOID,
-		  TEXTARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
-		  TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TEXTARRAYOID, BYTEAARRAYOID }
+	static DbRowsQuery query = {
+		"INSERT INTO prepay.ledger_entry (site_id, booked_at, recorded_at, operator, account_id,"
+		" seq, kind, amount, balance_after, day, key, ref_seq, tender, till, receipt_no, note,"
+		" hash) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17",
+		4,
+		13,
+		{ INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID, TEXTOID, NUMERICOID,
+		  NUMERICOID, DATEOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, INT8OID, TEXTOID, BYTEAOID }
 	};
-	static const Oid type[13] = { INT4OID, INT4OID, TEXTOID, NUMERICOID, NUMERICOID,
-								  INT4OID, TEXTOID, INT4OID, TEXTOID,	 TEXTOID,
-								  INT8OID, TEXTOID, BYTEAOID };
-	int n = posting->n;
-	Datum *column[13];
-	bool *isnull[13];
-	Datum args[17];
+	Datum fixed[] = { Int32GetDatum(posting->site->site_id),
+					  TimestampTzGetDatum(posting->site->now),
+					  TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()),
+					  CStringGetTextDatum(auth_operator()) };
 	int decimals = posting->site->decimals;
-	int c;
+	DbRows rows;
 	int i;
 
-	if (n == 0)
+	if (posting->n == 0)
 		return;
-	for (c = 0; c < 13; c++)
-	{
-		column[c] = palloc(sizeof(Datum) * n);
-		isnull[c] = palloc0(sizeof(bool) * n);
-	}
-	for (i = 0; i < n; i++)
+	rows = db_rows(&query, posting->n);
+	for (i = 0; i < posting->n; i++)
 	{
 		const PostedEntry *posted = &posting->entry[i];
 		const LedgerEntry *entry = &posted->entry;
 
-		column[0][i] = Int32GetDatum(posted->account_id);
-		column[1][i] = Int32GetDatum(posted->seq);
-		column[2][i] = CStringGetTextDatum(entry->kind);
-		column[3][i] = minor_numeric(entry->amount_minor, decimals);
-		column[4][i] = minor_numeric(posted->balance_minor, decimals);
-		column[5][i] = Int32GetDatum(entry->day);
-		column[6][i] = db_text_datum(entry->key);
-		isnull[6][i] = entry->key == NULL;
-		column[7][i] = Int32GetDatum(entry->ref_seq);
-		column[8][i] = db_text_datum(entry->tender);
-		isnull[8][i] = entry->tender == NULL;
-		column[9][i] = db_text_datum(entry->till);
-		isnull[9][i] = entry->till == NULL;
-		column[10][i] = Int64GetDatum(entry->receipt_no);
-		column[11][i] = db_text_datum(entry->note);
-		isnull[11][i] = entry->note == NULL;
-		column[12][i] = hash_datum(posted->hash);
+		rows.value[0][i] = Int32GetDatum(posted->account_id);
+		rows.value[1][i] = Int32GetDatum(posted->seq);
+		set_text(&rows, 2, i, entry->kind);
+		rows.value[3][i] = minor_numeric(entry->amount_minor, decimals);
+		rows.value[4][i] = minor_numeric(posted->balance_minor, decimals);
+		rows.value[5][i] = DateADTGetDatum(entry->day);
+		set_text(&rows, 6, i, entry->key);
+		rows.value[7][i] = Int32GetDatum(entry->ref_seq);
+		rows.isnull[7][i] = entry->ref_seq == 0;
+		set_text(&rows, 8, i, entry->tender);
+		set_text(&rows, 9, i, entry->till);
+		rows.value[10][i] = Int64GetDatum(entry->receipt_no);
+		rows.isnull[10][i] = entry->receipt_no == 0;
+		set_text(&rows, 11, i, entry->note);
+		rows.value[12][i] = hash_datum(posted->hash);
 	}
-	args[0] = Int32GetDatum(posting->site->site_id);
-	args[1] = TimestampTzGetDatum(posting->site->now);
-	args[2] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-	args[3] = CStringGetTextDatum(auth_operator());
-	for (c = 0; c < 13; c++)
-		args[4 + c] = db_array(column[c], isnull[c], n, type[c]);
-	db_run(&query, args);
+	db_run_rows(&query, fixed, &rows);
 	posting->n = 0;
 }

@@ -1,6 +1,7 @@
 #include "state.h"
 
 #include "utils/builtins.h"
+#include "utils/date.h"
 #include "utils/numeric.h"
 
 #include "db.h"
@@ -13,8 +14,8 @@
 	" s.last_read_at, s.register_wh, s.reverse_wh, s.kw, s.relay_closed, s.open_lines"
 #define N_METER_COLUMNS 17
 
-#define ACCOUNT_COLUMNS                                                                \
-	"a.account_id, a.last_seq, a.last_hash, a.posted_minor, a.sealed_exact,"           \
+#define ACCOUNT_COLUMNS                                                             \
+	"a.account_id, a.last_seq, a.last_hash, a.posted_minor, a.sealed_exact,"        \
 	" a.sealed_to - date '2000-01-01', a.tier_base, a.tier_extra, a.leaving_lines," \
 	" a.quiet_above, a.quiet_below, a.waits_from - date '2000-01-01', a.meters"
 #define N_ACCOUNT_COLUMNS 13
@@ -288,135 +289,99 @@ meter_lock_unowned(const Site *site, const int32 *meter_id, int n, int *n_meter)
 static void
 save_facts(const Site *site, Meter **meter, int n)
 {
-	static DbQuery query = {
-		"UPDATE prepay.meter_state s SET tariff_id = NULLIF(u.tariff_id, 0),"
-		" tariff_from = u.tariff_from, tariff_until = u.tariff_until,"
-		" former_waits = u.former_waits"
-		" FROM unnest($2::int[], $3::int[], $4::timestamptz[], $5::timestamptz[], $6::bool[])"
-		" AS u (meter_id, tariff_id, tariff_from, tariff_until, former_waits)"
-		" WHERE s.site_id = $1 AND s.meter_id = u.meter_id",
-		6,
-		{ INT4OID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
-		  BOOLARRAYOID }
+	static DbRowsQuery query = {
+		"UPDATE prepay.meter_state s SET tariff_id = u.tariff_id, tariff_from = u.tariff_from,"
+		" tariff_until = u.tariff_until, former_waits = u.former_waits"
+		" FROM (SELECT $2 AS meter_id, $3 AS tariff_id, $4 AS tariff_from, $5 AS tariff_until,"
+		" $6 AS former_waits) AS u WHERE s.site_id = $1 AND s.meter_id = u.meter_id",
+		1,
+		5,
+		{ INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID }
 	};
-	int32 *id = palloc(sizeof(int32) * n);
-	int32 *tariff = palloc(sizeof(int32) * n);
-	int64 *from = palloc(sizeof(int64) * n);
-	int64 *until = palloc(sizeof(int64) * n);
-	Datum *former_waits = palloc(sizeof(Datum) * n);
-	Datum args[6];
-	int kept = 0;
+	Datum fixed[] = { Int32GetDatum(site->site_id) };
+	DbRows rows = db_rows(&query, n);
 	int i;
 
 	for (i = 0; i < n; i++)
 	{
-		if (!meter[i]->facts_dirty)
-			continue;
-		meter[i]->facts_dirty = false;
-		id[kept] = meter[i]->meter_id;
-		tariff[kept] = meter[i]->tariff_id;
-		from[kept] = meter[i]->tariff_from;
-		until[kept] = meter[i]->tariff_until;
-		former_waits[kept++] = BoolGetDatum(meter[i]->former_waits);
+		const Meter *m = meter[i];
+
+		rows.value[0][i] = Int32GetDatum(m->meter_id);
+		rows.value[1][i] = Int32GetDatum(m->tariff_id);
+		rows.isnull[1][i] = m->tariff_id == 0;
+		rows.value[2][i] = TimestampTzGetDatum(m->tariff_from);
+		rows.value[3][i] = TimestampTzGetDatum(m->tariff_until);
+		rows.value[4][i] = BoolGetDatum(m->former_waits);
 	}
-	if (kept == 0)
-		return;
-	args[0] = Int32GetDatum(site->site_id);
-	args[1] = db_array_int32(id, kept);
-	args[2] = db_array_int32(tariff, kept);
-	args[3] = db_array_time(from, kept);
-	args[4] = db_array_time(until, kept);
-	args[5] = db_array(former_waits, NULL, kept, BOOLOID);
-	db_run(&query, args);
+	db_run_rows(&query, fixed, &rows);
 }
 
 void
 meter_save_all(const Site *site, Meter **meter, int n)
 {
-	static DbQuery query = {
-		"UPDATE prepay.meter_state s SET last_read_at = NULLIF(u.read_at, '-infinity'),"
-		" register_wh = u.register_wh, reverse_wh = u.reverse_wh, kw = u.kw,"
-		" relay_closed = u.relay_closed, open_lines = u.open_lines"
-		" FROM unnest($2::int[], $3::timestamptz[], $4::bigint[], $5::bigint[], $6::numeric[],"
-		" $7::boolean[], $8::bytea[]) AS u (meter_id, read_at, register_wh, reverse_wh, kw,"
-		" relay_closed, open_lines) WHERE s.site_id = $1 AND s.meter_id = u.meter_id",
-		8,
-		{ INT4OID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT8ARRAYOID, NUMERICARRAYOID,
-		  BOOLARRAYOID, BYTEAARRAYOID }
+	static DbRowsQuery query = {
+		"UPDATE prepay.meter_state s SET last_read_at = u.read_at, register_wh = u.register_wh,"
+		" reverse_wh = u.reverse_wh, kw = u.kw, relay_closed = u.relay_closed,"
+		" open_lines = u.open_lines FROM (SELECT $2 AS meter_id, $3 AS read_at,"
+		" $4 AS register_wh, $5 AS reverse_wh, $6 AS kw, $7 AS relay_closed, $8 AS open_lines)"
+		" AS u WHERE s.site_id = $1 AND s.meter_id = u.meter_id",
+		1,
+		7,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID, INT8OID, INT8OID, NUMERICOID, BOOLOID, BYTEAOID }
 	};
-	int32 *id = palloc(sizeof(int32) * Max(n, 1));
-	int64 *read_at = palloc(sizeof(int64) * Max(n, 1));
-	int64 *register_wh = palloc(sizeof(int64) * Max(n, 1));
-	int64 *reverse_wh = palloc(sizeof(int64) * Max(n, 1));
-	Datum *column[3];
-	bool *isnull[3];
-	Datum args[8];
-	int c;
+	Datum fixed[] = { Int32GetDatum(site->site_id) };
+	Meter **changed;
+	int n_changed = 0;
+	DbRows rows;
 	int i;
 
 	if (n == 0)
 		return;
-	for (c = 0; c < 3; c++)
-	{
-		column[c] = palloc(sizeof(Datum) * n);
-		isnull[c] = palloc0(sizeof(bool) * n);
-	}
+	rows = db_rows(&query, n);
+	changed = palloc(sizeof(Meter *) * n);
 	for (i = 0; i < n; i++)
 	{
 		const Meter *m = meter[i];
 
-		id[i] = m->meter_id;
-		read_at[i] = m->has_register ? m->last_read_at : DT_NOBEGIN;
-		register_wh[i] = m->register_wh;
-		reverse_wh[i] = m->reverse_wh;
-		column[0][i] = m->kw;
-		isnull[0][i] = !m->has_kw;
-		column[1][i] = BoolGetDatum(m->relay_closed == 1);
-		isnull[1][i] = m->relay_closed < 0;
-		column[2][i] = lines_encode(&m->lines);
+		rows.value[0][i] = Int32GetDatum(m->meter_id);
+		rows.value[1][i] = TimestampTzGetDatum(m->last_read_at);
+		rows.isnull[1][i] = !m->has_register;
+		rows.value[2][i] = Int64GetDatum(m->register_wh);
+		rows.value[3][i] = Int64GetDatum(m->reverse_wh);
+		rows.value[4][i] = m->kw;
+		rows.isnull[4][i] = !m->has_kw;
+		rows.value[5][i] = BoolGetDatum(m->relay_closed == 1);
+		rows.isnull[5][i] = m->relay_closed < 0;
+		rows.value[6][i] = lines_encode(&m->lines);
+		if (meter[i]->facts_dirty)
+			changed[n_changed++] = meter[i];
+		meter[i]->facts_dirty = false;
 	}
-	args[0] = Int32GetDatum(site->site_id);
-	args[1] = db_array_int32(id, n);
-	args[2] = db_array_time(read_at, n);
-	args[3] = db_array_int64(register_wh, n);
-	args[4] = db_array_int64(reverse_wh, n);
-	args[5] = db_array(column[0], isnull[0], n, NUMERICOID);
-	args[6] = db_array(column[1], isnull[1], n, BOOLOID);
-	args[7] = db_array(column[2], isnull[2], n, BYTEAOID);
-	db_run(&query, args);
-	save_facts(site, meter, n);
+	db_run_rows(&query, fixed, &rows);
+	if (n_changed > 0)
+		save_facts(site, changed, n_changed);
 }
 
 static void
 save_accounts(const Site *site, Account **account, int n)
 {
-	static DbQuery query = {
+	static DbRowsQuery query = {
 		"UPDATE prepay.account_state s SET last_seq = u.last_seq, last_hash = u.last_hash,"
-		" posted_minor = u.posted, sealed_exact = u.sealed,"
-		" sealed_to = date '2000-01-01' + u.sealed_to, tier_base = u.base,"
-		" leaving_lines = u.leaving, quiet_above = u.above, quiet_below = u.below,"
-		" waits_from = date '2000-01-01' + NULLIF(u.waits_from, 0)"
-		" FROM unnest($2::int[], $3::int[], $4::bytea[], $5::bigint[], $6::numeric[], $7::int[],"
-		" $8::bytea[], $9::bytea[], $10::bigint[], $11::bigint[], $12::int[]) AS u (account_id,"
-		" last_seq, last_hash, posted, sealed, sealed_to, base, leaving, above, below, waits_from)"
+		" posted_minor = u.posted, sealed_exact = u.sealed, sealed_to = u.sealed_to,"
+		" tier_base = u.base, leaving_lines = u.leaving, quiet_above = u.above,"
+		" quiet_below = u.below, waits_from = u.waits_from FROM (SELECT $2 AS account_id,"
+		" $3 AS last_seq, $4 AS last_hash, $5 AS posted, $6 AS sealed, $7 AS sealed_to,"
+		" $8 AS base, $9 AS leaving, $10 AS above, $11 AS below, $12 AS waits_from) AS u"
 		" WHERE s.site_id = $1 AND s.account_id = u.account_id",
-		12,
-		{ INT4OID, INT4ARRAYOID, INT4ARRAYOID, BYTEAARRAYOID, INT8ARRAYOID, NUMERICARRAYOID,
-		  INT4ARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID }
+		1,
+		11,
+		{ INT4OID, INT4OID, INT4OID, BYTEAOID, INT8OID, NUMERICOID, DATEOID, BYTEAOID, BYTEAOID,
+		  INT8OID, INT8OID, DATEOID }
 	};
-	static const Oid type[12] = { 0,	   INT4OID,	 INT4OID,  BYTEAOID, INT8OID, NUMERICOID,
-								  INT4OID, BYTEAOID, BYTEAOID, INT8OID,	 INT8OID, INT4OID };
-	Datum *column[12];
-	bool *isnull[12];
-	Datum args[12];
-	int c;
+	Datum fixed[] = { Int32GetDatum(site->site_id) };
+	DbRows rows = db_rows(&query, n);
 	int i;
 
-	for (c = 1; c < 12; c++)
-	{
-		column[c] = palloc(sizeof(Datum) * n);
-		isnull[c] = palloc0(sizeof(bool) * n);
-	}
 	for (i = 0; i < n; i++)
 	{
 		const Account *a = account[i];
@@ -424,24 +389,22 @@ save_accounts(const Site *site, Account **account, int n)
 
 		SET_VARSIZE(hash, VARHDRSZ + LEDGER_HASH_BYTES);
 		memcpy(VARDATA(hash), a->last_hash, LEDGER_HASH_BYTES);
-		column[1][i] = Int32GetDatum(a->account_id);
-		column[2][i] = Int32GetDatum(a->last_seq);
-		column[3][i] = PointerGetDatum(hash);
-		isnull[3][i] = a->last_seq == 0;
-		column[4][i] = Int64GetDatum(a->posted_minor);
-		column[5][i] = exact_numeric(a->sealed);
-		column[6][i] = Int32GetDatum(a->sealed_to);
-		column[7][i] = positions_encode(site, &a->base);
-		column[8][i] = lines_encode(&a->leaving);
-		column[9][i] = Int64GetDatum(a->quiet.above);
-		column[10][i] = Int64GetDatum(a->quiet.below);
-		isnull[9][i] = isnull[10][i] = !a->quiet.is_set;
-		column[11][i] = Int32GetDatum(a->waits_from);
+		rows.value[0][i] = Int32GetDatum(a->account_id);
+		rows.value[1][i] = Int32GetDatum(a->last_seq);
+		rows.value[2][i] = PointerGetDatum(hash);
+		rows.isnull[2][i] = a->last_seq == 0;
+		rows.value[3][i] = Int64GetDatum(a->posted_minor);
+		rows.value[4][i] = exact_numeric(a->sealed);
+		rows.value[5][i] = DateADTGetDatum(a->sealed_to);
+		rows.value[6][i] = positions_encode(site, &a->base);
+		rows.value[7][i] = lines_encode(&a->leaving);
+		rows.value[8][i] = Int64GetDatum(a->quiet.above);
+		rows.value[9][i] = Int64GetDatum(a->quiet.below);
+		rows.isnull[8][i] = rows.isnull[9][i] = !a->quiet.is_set;
+		rows.value[10][i] = DateADTGetDatum(a->waits_from);
+		rows.isnull[10][i] = a->waits_from == 0;
 	}
-	args[0] = Int32GetDatum(site->site_id);
-	for (c = 1; c < 12; c++)
-		args[c] = db_array(column[c], isnull[c], n, type[c]);
-	db_run(&query, args);
+	db_run_rows(&query, fixed, &rows);
 }
 
 void

@@ -48,57 +48,42 @@ usage_add(UsageBatch *batch, int32 account_id, const BillLine *line, int32 booke
 void
 usage_flush(const Site *site, UsageBatch *batch)
 {
-	static DbQuery query = {
-		"INSERT INTO prepay.usage_line (site_id, account_id, meter_id, day, booked_day, booked_seq,"
+	static DbRowsQuery query = {
+		"INSERT INTO prepay.usage_line (site_id, booked_day, account_id, meter_id, day, booked_seq,"
 		" tariff_id, version, component, item, period, tier, wh, estimated_wh, amount)"
-		" SELECT $1, u.account_id, u.meter_id, date '2000-01-01' + u.day, date '2000-01-01' + $2,"
-		" u.seq, u.tariff_id, u.version, u.component, u.item, u.period, u.tier, u.wh,"
-		" u.estimated_wh, u.amount"
-		" FROM unnest($3::int[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[],"
-		" $9::text[], $10::int[], $11::int[], $12::int[], $13::bigint[], $14::bigint[],"
-		" $15::numeric[]) AS u (account_id, meter_id, day, seq, tariff_id, version, component,"
-		" item, period, tier, wh, estimated_wh, amount)",
-		15,
-		{ INT4OID, INT4OID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
-		  INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT8ARRAYOID,
-		  INT8ARRAYOID, NUMERICARRAYOID }
+		" SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15",
+		2,
+		13,
+		{ INT4OID, DATEOID, INT4OID, INT4OID, DATEOID, INT4OID, INT4OID, INT4OID, TEXTOID, INT2OID,
+		  INT2OID, INT2OID, INT8OID, INT8OID, NUMERICOID }
 	};
-	static const Oid type[13] = { INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID,	  TEXTOID,
-								  INT4OID, INT4OID, INT4OID, INT8OID, INT8OID, NUMERICOID };
-	Datum *column[13];
-	Datum args[15];
-	int n = batch->n;
-	int c;
+	Datum fixed[] = { Int32GetDatum(site->site_id), DateADTGetDatum(site->today) };
+	DbRows rows;
 	int i;
 
-	if (n == 0)
+	if (batch->n == 0)
 		return;
-	for (c = 0; c < 13; c++)
-		column[c] = palloc(sizeof(Datum) * n);
-	for (i = 0; i < n; i++)
+	rows = db_rows(&query, batch->n);
+	for (i = 0; i < batch->n; i++)
 	{
 		const UsageRow *row = &batch->row[i];
 		const BillLine *line = &row->line;
 
-		column[0][i] = Int32GetDatum(row->account_id);
-		column[1][i] = Int32GetDatum(line->meter_id);
-		column[2][i] = Int32GetDatum(line->day);
-		column[3][i] = Int32GetDatum(row->booked_seq);
-		column[4][i] = Int32GetDatum(line->tariff_id);
-		column[5][i] = Int32GetDatum(line->version);
-		column[6][i] = CStringGetTextDatum(component_name(line->component));
-		column[7][i] = Int32GetDatum(line->index);
-		column[8][i] = Int32GetDatum(line->period);
-		column[9][i] = Int32GetDatum(line->tier);
-		column[10][i] = Int64GetDatum(line->wh);
-		column[11][i] = Int64GetDatum(line->estimated_wh);
-		column[12][i] = exact_numeric(line->amount);
+		rows.value[0][i] = Int32GetDatum(row->account_id);
+		rows.value[1][i] = Int32GetDatum(line->meter_id);
+		rows.value[2][i] = DateADTGetDatum(line->day);
+		rows.value[3][i] = Int32GetDatum(row->booked_seq);
+		rows.value[4][i] = Int32GetDatum(line->tariff_id);
+		rows.value[5][i] = Int32GetDatum(line->version);
+		rows.value[6][i] = CStringGetTextDatum(component_name(line->component));
+		rows.value[7][i] = Int16GetDatum(line->index);
+		rows.value[8][i] = Int16GetDatum(line->period);
+		rows.value[9][i] = Int16GetDatum(line->tier);
+		rows.value[10][i] = Int64GetDatum(line->wh);
+		rows.value[11][i] = Int64GetDatum(line->estimated_wh);
+		rows.value[12][i] = exact_numeric(line->amount);
 	}
-	args[0] = Int32GetDatum(site->site_id);
-	args[1] = Int32GetDatum(site->today);
-	for (c = 0; c < 13; c++)
-		args[2 + c] = db_array(column[c], NULL, n, type[c]);
-	db_run(&query, args);
+	db_run_rows(&query, fixed, &rows);
 	batch->n = 0;
 }
 
