@@ -159,7 +159,7 @@ prepay_backtest(PG_FUNCTION_ARGS)
 	test.site = site_get(site_id);
 	draft = tariff_check_definition(PG_GETARG_JSONB_P(1));
 	test.draft = draft;
-	tariff_load_calendar(draft, CurrentMemoryContext);
+	tariff_load_calendar(test.site, draft);
 	if (TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(2)) ||
 		TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(3)) ||
 		PG_GETARG_TIMESTAMPTZ(2) >= PG_GETARG_TIMESTAMPTZ(3))

@@ -194,8 +194,8 @@ append_interval(RatingRun *run, Meter *meter, const Reading *reading, const Regi
 
 	if (from < meter->facts_from || !tariff_is_constant(run->site, meter, from, reading->read_at))
 		return false;
-	n = tariff_code_spans(tariff_code(run->site, meter->tariff_id), from, reading->read_at, span,
-						  MAX_SPANS);
+	n = tariff_code_spans(run->site, tariff_code(run->site, meter->tariff_id), from,
+						  reading->read_at, span, MAX_SPANS);
 	if (reading->tou.n > 0 && tou_matters(span, n))
 		return false;
 	switch (rate_split(run->site->zone, span, n, meter->meter_id, from, reading->read_at,

@@ -84,6 +84,8 @@ extern int32 rerate_accept_late(const Site *site, const Meter *meter, const Read
 extern void rerate_queue_tariff(const Site *site, int32 tariff_id, TimestampTz valid_from);
 extern void rerate_queue_target(const Site *site, const char *kind, int32 target_id,
 								TimestampTz valid_from);
+/* The same for the days (date[]) of a calendar that have changed. Site lock held exclusively. */
+extern void rerate_queue_calendar(const Site *site, const char *calendar, Datum days);
 extern void rerate_later(RerateLater *later, int32 account_id, int32 from_day);
 extern void rerate_store_later(const Site *site, const RerateLater *later);
 /* Lock one account and rate it again from a local day on, at once. */

@@ -221,6 +221,56 @@ rerate_queue_target(const Site *site, const char *kind, int32 target_id, Timesta
 }
 
 /*
+ * Accounts with energy on or after a changed day under a tariff that names the calendar,
+ * or in an interval that goes on to it: what is sealed says so; of open days it is known
+ * where one tariff has held throughout. Changed days before the account's first, or later
+ * than anything that can have been rated, are nothing to it.
+ */
+void
+rerate_queue_calendar(const Site *site, const char *calendar, Datum days)
+{
+	static DbQuery query = {
+		"WITH by AS MATERIALIZED (SELECT DISTINCT v.tariff_id FROM prepay.tariff_version v"
+		"  WHERE v.site_id = $1 AND v.calendar = $3)"
+		"INSERT INTO prepay.rerate_queue AS q (site_id, account_id, from_day, reason, queued_at)"
+		" SELECT $1, a.account_id, c.from_day, 'holiday', $2 FROM prepay.account_state a"
+		" JOIN prepay.site t USING (site_id) CROSS JOIN LATERAL (SELECT min(d.day) AS from_day"
+		"  FROM unnest($4) AS d (day) WHERE d.day <= $5 AND d.day >= (SELECT"
+		"   min((o.valid_from AT TIME ZONE t.timezone)::date) FROM prepay.account_meter o"
+		"   WHERE o.site_id = $1 AND o.account_id = a.account_id)) c"
+		" WHERE a.site_id = $1 AND c.from_day IS NOT NULL AND (a.leaving_lines <> ''"
+		"  OR EXISTS (SELECT FROM prepay.meter_state s WHERE s.site_id = $1"
+		"   AND s.account_id = a.account_id AND s.open_lines <> ''"
+		"   AND (s.tariff_id IN (SELECT b.tariff_id FROM by b) OR COALESCE("
+		"    s.tariff_from > a.sealed_to::timestamp AT TIME ZONE t.timezone"
+		"    OR s.tariff_until < s.last_read_at, true)))"
+		"  OR EXISTS (SELECT FROM prepay.usage_line u WHERE u.site_id = $1"
+		"   AND u.account_id = a.account_id AND u.day >= c.from_day"
+		"   AND u.tariff_id IN (SELECT b.tariff_id FROM by b))"
+		"  OR EXISTS (SELECT FROM prepay.account_meter o CROSS JOIN LATERAL ("
+		"    SELECT (r.read_at AT TIME ZONE t.timezone)::date AS day FROM prepay.reading_believed r"
+		"    WHERE r.site_id = o.site_id AND r.meter_id = o.meter_id"
+		"    AND r.read_at < c.from_day::timestamp AT TIME ZONE t.timezone"
+		"    AND r.mark IS DISTINCT FROM 'waiting' ORDER BY r.read_at DESC LIMIT 1) r"
+		"   JOIN prepay.usage_line u ON u.site_id = o.site_id AND u.account_id = o.account_id"
+		"    AND u.day >= r.day AND u.day < c.from_day"
+		"   WHERE o.site_id = $1 AND o.account_id = a.account_id"
+		"   AND u.tariff_id IN (SELECT b.tariff_id FROM by b)))"
+		" ON CONFLICT (site_id, account_id) DO UPDATE SET"
+		" from_day = least(q.from_day, EXCLUDED.from_day)",
+		5,
+		{ INT4OID, TIMESTAMPTZOID, TEXTOID, DATEARRAYOID, DATEOID }
+	};
+	/* Nothing later than this is rated. */
+	TimestampTz last = site->now + setting_interval_us(site, "clock_drift_limit", 0);
+	Datum args[] = { Int32GetDatum(site->site_id), TimestampTzGetDatum(site->now),
+					 CStringGetTextDatum(calendar), days,
+					 DateADTGetDatum(site_local_day(site, last)) };
+
+	db_run(&query, args);
+}
+
+/*
  * Intervals that straddle the begin of a day are shared anew as a whole when a fact
  * within them changes, so the account is rated from the day on which they began.
  */

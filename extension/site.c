@@ -86,6 +86,7 @@ site_get(int32 site_id)
 							 1,
 							 { INT4OID } };
 	static Site last; /* most backends serve one site */
+	static uint64 statements = 0;
 	Datum arg = Int32GetDatum(site_id);
 	bool isnull;
 	Site *site;
@@ -98,6 +99,7 @@ site_get(int32 site_id)
 	}
 	site = palloc(sizeof(Site));
 	*site = last;
+	site->statement = ++statements;
 	site->now = clock_now();
 	site->today = site_local_day(site, site->now);
 	return site;

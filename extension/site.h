@@ -19,8 +19,9 @@ typedef struct Site
 	int64 revision;		/* grows with each change of configuration */
 	TransactionId xmin; /* with revision: which version of the site's row this is */
 	const CalZone *zone;
-	int32 today;	 /* local day of the business clock */
-	TimestampTz now; /* business clock */
+	uint64 statement; /* grows with each site_get(): marks what is read once a statement */
+	int32 today;	  /* local day of the business clock */
+	TimestampTz now;  /* business clock */
 } Site;
 
 /* Needs an open DbSession. Raises PP010 for an unknown id. Valid for the present transaction. */

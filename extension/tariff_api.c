@@ -10,6 +10,7 @@
 #include "auth.h"
 #include "code.h"
 #include "db.h"
+#include "holiday.h"
 #include "jsonb_doc.h"
 #include "lock.h"
 #include "rerate.h"
@@ -200,6 +201,7 @@ prepay_define_tariff(PG_FUNCTION_ARGS)
 						   pstrdup(timestamptz_to_str(site->now))),
 				 errhint("To price past energy again, give options "
 						 "'{\"retroactive\": true}'.")));
+	holiday_adopt(site, tariff->calendar);
 	{
 		Datum args[] = { Int32GetDatum(site_id),
 						 Int32GetDatum(tariff_id),

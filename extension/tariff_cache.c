@@ -5,13 +5,12 @@
  * row it was made from is the one in the table (same xmin). The list of versions
  * is read again when the site's revision has grown, and after any rollback:
  * a revision number taken back may come again with other content. Holidays have
- * no revision (the table is shared by all sites and has no trigger), so a
- * tariff with a calendar reads its days once a transaction.
+ * no revision: a tariff with a calendar is given the days around the energy that
+ * is to be rated in each statement anew (holiday.c).
  */
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/hsearch.h"
@@ -19,6 +18,7 @@
 #include "utils/memutils.h"
 
 #include "db.h"
+#include "holiday.h"
 #include "jsonb_doc.h"
 #include "tariff_api.h"
 #include "tariff_store.h"
@@ -35,7 +35,6 @@ typedef struct CacheEntry
 	Oid storage; /* relation the rows came from: another install is another truth */
 	int64 revision;
 	uint64 forced_reads;
-	LocalTransactionId calendar_lxid;
 	TariffCode code;
 } CacheEntry;
 
@@ -137,6 +136,7 @@ read_versions(const Site *site, CacheEntry *entry)
 		if (version->tariff == NULL)
 			version->tariff = compile(site->site_id, entry->key.tariff_id, version->version,
 									  DatumGetJsonbP(db_value(i, 5, &isnull)));
+		fresh.has_calendar |= version->tariff->calendar[0] != '\0';
 	}
 	fresh.n = n;
 	fresh.code = n ? MemoryContextStrdup(cache_memory, db_text(0, 1)) : NULL;
@@ -151,40 +151,70 @@ read_versions(const Site *site, CacheEntry *entry)
 		pfree(entry->code.version);
 	}
 	entry->code = fresh;
-	entry->calendar_lxid = InvalidLocalTransactionId;
+}
+
+/* A piece of energy may be placed by a slot a week away; another day for the time zone. */
+#define MARGIN_DAYS 9
+
+static DateADT
+day_of(TimestampTz instant)
+{
+	return (DateADT) (instant / USECS_PER_DAY);
 }
 
 void
-tariff_load_calendar(Tariff *tariff, MemoryContext memory)
+tariff_load_calendar(const Site *site, Tariff *tariff)
 {
-	static DbQuery query = { "SELECT day, day_type FROM prepay.holiday WHERE calendar = $1",
-							 1,
-							 { TEXTOID } };
-	Datum arg = CStringGetTextDatum(tariff->calendar);
-	MemoryContext old;
-	int n;
-	int32 *day;
-	const char **day_type;
-	int i;
-
-	if (tariff->calendar[0] == '\0')
-		return;
-	n = db_run(&query, &arg);
-	day = palloc(sizeof(int32) * Max(n, 1));
-	day_type = palloc(sizeof(char *) * Max(n, 1));
-	for (i = 0; i < n; i++)
+	if (tariff->calendar[0])
 	{
-		bool isnull;
+		const HolidayCalendar *calendar =
+			holiday_calendar(site, tariff->calendar, DATEVAL_NOBEGIN, DATEVAL_NOEND);
 
-		day[i] = DatumGetDateADT(db_value(i, 1, &isnull));
-		day_type[i] = db_text(i, 2);
+		tariff_set_calendar(tariff, calendar->n, calendar->day,
+							(const char *const *) calendar->day_type);
 	}
-	old = MemoryContextSwitchTo(memory);
-	tariff_set_calendar(tariff, n, day, day_type);
-	MemoryContextSwitchTo(old);
 }
 
-const TariffCode *
+void
+tariff_know_days(const Site *site, TariffCode *code, TimestampTz from, TimestampTz to)
+{
+	DateADT first;
+	DateADT last;
+	int i;
+
+	if (!code->has_calendar ||
+		(code->known_in == site->statement && from >= code->known_from && to <= code->known_to))
+		return;
+	if (code->known_in == site->statement)
+	{
+		from = Min(from, code->known_from);
+		to = Max(to, code->known_to);
+	}
+	first = day_of(from) - MARGIN_DAYS;
+	last = day_of(to) + MARGIN_DAYS;
+	for (i = 0; i < code->n; i++)
+	{
+		TariffVersion *version = &code->version[i];
+		const HolidayCalendar *calendar;
+		MemoryContext old;
+
+		if (version->tariff->calendar[0] == '\0')
+			continue;
+		calendar = holiday_calendar(site, version->tariff->calendar, first, last);
+		if (version->calendar_content == calendar->content)
+			continue;
+		old = MemoryContextSwitchTo(cache_memory);
+		tariff_set_calendar(version->tariff, calendar->n, calendar->day,
+							(const char *const *) calendar->day_type);
+		MemoryContextSwitchTo(old);
+		version->calendar_content = calendar->content;
+	}
+	code->known_in = site->statement;
+	code->known_from = from;
+	code->known_to = to;
+}
+
+TariffCode *
 tariff_code(const Site *site, int32 tariff_id)
 {
 	static DbQuery storage = { "SELECT 'prepay.tariff_version'::regclass::oid", 0 };
@@ -217,12 +247,6 @@ tariff_code(const Site *site, int32 tariff_id)
 		entry->storage = relation;
 		entry->revision = site->revision;
 		entry->forced_reads = forced_reads;
-	}
-	if (entry->calendar_lxid != MyProc->lxid)
-	{
-		for (i = 0; i < entry->code.n; i++)
-			tariff_load_calendar(entry->code.version[i].tariff, cache_memory);
-		entry->calendar_lxid = MyProc->lxid;
 	}
 	return &entry->code;
 }

@@ -90,12 +90,13 @@ tariff_at(const TariffRules *rules, TimestampTz instant, TimestampTz *from, Time
 }
 
 int
-tariff_code_spans(const TariffCode *code, TimestampTz from, TimestampTz to, RateSpan *spans,
-				  int room)
+tariff_code_spans(const Site *site, TariffCode *code, TimestampTz from, TimestampTz to,
+				  RateSpan *spans, int room)
 {
 	int n = 0;
 	int i;
 
+	tariff_know_days(site, code, from, to);
 	if (code->n == 0 || code->version[0].valid_from > from)
 	{
 		spans[n].from = from;
@@ -138,7 +139,7 @@ tariff_spans(const Site *site, const TariffRules *rules, TimestampTz from, Times
 		TimestampTz until;
 		int32 tariff_id = tariff_at(rules, begin, &ignored, &until);
 		TimestampTz end = Min(until, to);
-		const TariffCode *code = tariff_id ? tariff_code(site, tariff_id) : NULL;
+		TariffCode *code = tariff_id ? tariff_code(site, tariff_id) : NULL;
 		int wanted = n + (code ? code->n : 0) + 1;
 
 		if (wanted > room)
@@ -147,7 +148,7 @@ tariff_spans(const Site *site, const TariffRules *rules, TimestampTz from, Times
 			*spans = repalloc(*spans, sizeof(RateSpan) * room);
 		}
 		if (code)
-			n += tariff_code_spans(code, begin, end, *spans + n, room - n);
+			n += tariff_code_spans(site, code, begin, end, *spans + n, room - n);
 		else
 		{
 			RateSpan *span = &(*spans)[n++];

@@ -18,6 +18,7 @@ typedef struct TariffVersion
 	TimestampTz valid_from;
 	TimestampTz valid_to; /* next effective version, or infinity; = valid_from: superseded */
 	Tariff *tariff;
+	uint64 calendar_content; /* HolidayCalendar.content the tariff has; 0: none yet */
 } TariffVersion;
 
 typedef struct TariffCode
@@ -26,10 +27,17 @@ typedef struct TariffCode
 	char *code;
 	int n;
 	TariffVersion *version; /* ascending by valid_from, version */
+	bool has_calendar;
+	/* Time over which the calendars' days are known in a statement (Site.statement). */
+	uint64 known_in;
+	TimestampTz known_from;
+	TimestampTz known_to;
 } TariffCode;
 
 /* Compiled versions, cached in the backend; valid until the site's next statement. */
-extern const TariffCode *tariff_code(const Site *site, int32 tariff_id);
+extern TariffCode *tariff_code(const Site *site, int32 tariff_id);
+/* See to it that the versions know the days of their calendars over [from, to). */
+extern void tariff_know_days(const Site *site, TariffCode *code, TimestampTz from, TimestampTz to);
 extern const Tariff *tariff_of_version(const Site *site, int32 tariff_id, int32 version);
 
 /* Assignments that may concern a meter, best first. */
@@ -56,7 +64,7 @@ extern int32 tariff_at(const TariffRules *rules, TimestampTz instant, TimestampT
 extern int tariff_spans(const Site *site, const TariffRules *rules, TimestampTz from,
 						TimestampTz to, RateSpan **spans);
 /* The same when one code is known to hold throughout; spans has room for `room` entries. */
-extern int tariff_code_spans(const TariffCode *code, TimestampTz from, TimestampTz to,
+extern int tariff_code_spans(const Site *site, TariffCode *code, TimestampTz from, TimestampTz to,
 							 RateSpan *spans, int room);
 
 /* Set the tariff of a target from a time on; tariff_id 0 ends the assignment. Site lock held

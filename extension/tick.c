@@ -23,6 +23,7 @@
 #include "command.h"
 #include "contact.h"
 #include "db.h"
+#include "holiday.h"
 #include "lock.h"
 #include "rerate.h"
 #include "seal.h"
@@ -138,6 +139,12 @@ tick_site(const Site *site, int max, bool *left)
 {
 	int done;
 
+	/* A change of holidays keeps everybody else out: it is all this call does. */
+	if (holiday_tick(site))
+	{
+		*left = true;
+		return max;
+	}
 	lock_site_shared(site->site_id);
 	done = tick_accounts(site, max, left);
 	/* These skip what others hold. */

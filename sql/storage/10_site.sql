@@ -50,9 +50,18 @@ CREATE TABLE prepay.operator_site (
 
 -- Public holidays and make-up working days, by calendar (CN, …): shared by all sites.
 CREATE TABLE prepay.holiday (
+	calendar text NOT NULL CONSTRAINT holiday_calendar_named CHECK (calendar <> ''),
+	day date NOT NULL CONSTRAINT holiday_day_finite CHECK (isfinite(day)),
+	name text,
+	day_type text NOT NULL DEFAULT 'holiday' CONSTRAINT holiday_day_type_named CHECK (day_type <> ''),
+	PRIMARY KEY (calendar, day)
+);
+
+-- Holidays as each site's usage was last rated by them: tick() compares.
+CREATE TABLE prepay.rated_holiday (
+	site_id int NOT NULL REFERENCES prepay.site,
 	calendar text NOT NULL,
 	day date NOT NULL,
-	name text,
-	day_type text NOT NULL DEFAULT 'holiday',
-	PRIMARY KEY (calendar, day)
+	day_type text NOT NULL,
+	PRIMARY KEY (site_id, calendar, day)
 );

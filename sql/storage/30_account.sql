@@ -16,6 +16,7 @@ CREATE TABLE prepay.tariff_version (
 	version int NOT NULL CHECK (version > 0),
 	valid_from timestamptz NOT NULL,
 	definition jsonb NOT NULL,
+	calendar text GENERATED ALWAYS AS (definition ->> 'calendar') STORED,
 	created_at timestamptz NOT NULL,
 	operator text NOT NULL,
 	note text,
