@@ -131,6 +131,18 @@ SELECT * FROM pg_temp.work();
 SELECT draft_amount FROM prepay.backtest('mall', '{"periods": ["work", "off"], "calendar": "CN", "schedule": [{"day_type": "holiday", "slots": [["00:00", "off"]]},
 	{"slots": [["00:00", "work"]]}], "prices": {"work": 1, "off": 0.5}}', '2026-09-21 00:00+08', '2026-09-26 00:00+08');
 
+-- 1 Wh over three days goes to the longest stretch: a day off is one, and takes it from the day before.
+SELECT prepay.define_tariff('town/split', '{"periods": ["a", "b"], "calendar": "CN", "schedule": [{"day_type": "holiday", "slots": [["00:00", "b"]]},
+	{"slots": [["00:00", "a"], ["08:00", "b"], ["16:00", "a"]]}], "prices": {"a": 1, "b": 2}}');
+INSERT INTO prepay.meter (site_id, code) VALUES (1, 'M4');
+SELECT prepay.open_account('town/A4', 'Customer', meters => '{town/M4}', tariff => 'split');
+SET prepay.now = '2026-11-30 00:00+08';
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) VALUES (1, 4, '2026-11-10 15:00+08', 0), (1, 4, '2026-11-12 15:00+08', 0.001), (1, 4, '2026-11-20 00:00+08', 0.001);
+INSERT INTO prepay.holiday (calendar, day) VALUES ('CN', '2026-11-11');
+SELECT * FROM pg_temp.work();
+SELECT day, booked_day, period, kwh FROM prepay.usage_daily WHERE account = 'A4' ORDER BY 1, 2, 3;
+SELECT * FROM prepay.verify();
+
 -- Over new year, with tiers by year and seasons that change there.
 SELECT prepay.create_site('edge', 'Edge', 'Asia/Shanghai');
 SELECT prepay.define_tariff('edge/year', '{"periods": ["work", "off"], "calendar": "CN", "seasons": [{"name": "first", "from": "01-01", "to": "07-01"},
