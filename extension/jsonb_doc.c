@@ -32,16 +32,23 @@ scalar_doc(const JsonbValue *value, Doc *doc)
 
 /* Fill doc from the container the iterator has just entered, up to its end. */
 static void
-container_doc(JsonbIterator **iterator, JsonbIteratorToken begin, Doc *doc)
+container_doc(JsonbIterator **iterator, const JsonbValue *container, Doc *doc)
 {
-	int capacity = 8;
 	JsonbIteratorToken token;
 	JsonbValue value;
 
 	check_stack_depth();
-	doc->kind = begin == WJB_BEGIN_OBJECT ? DOC_OBJECT : DOC_ARRAY;
-	doc->item = palloc0(sizeof(Doc) * capacity);
-	doc->key = palloc0(sizeof(char *) * capacity);
+	if (container->type == jbvObject)
+	{
+		doc->kind = DOC_OBJECT;
+		doc->item = palloc0(sizeof(Doc) * Max(container->val.object.nPairs, 1));
+		doc->key = palloc0(sizeof(char *) * Max(container->val.object.nPairs, 1));
+	}
+	else
+	{
+		doc->kind = DOC_ARRAY;
+		doc->item = palloc0(sizeof(Doc) * Max(container->val.array.nElems, 1));
+	}
 	while ((token = JsonbIteratorNext(iterator, &value, false)) != WJB_END_OBJECT &&
 		   token != WJB_END_ARRAY)
 	{
@@ -51,16 +58,10 @@ container_doc(JsonbIterator **iterator, JsonbIteratorToken begin, Doc *doc)
 			continue;
 		}
 		if (token == WJB_BEGIN_OBJECT || token == WJB_BEGIN_ARRAY)
-			container_doc(iterator, token, &doc->item[doc->n]);
+			container_doc(iterator, &value, &doc->item[doc->n]);
 		else
 			scalar_doc(&value, &doc->item[doc->n]);
-		if (++doc->n == capacity)
-		{
-			doc->item = repalloc(doc->item, sizeof(Doc) * capacity * 2);
-			memset(doc->item + capacity, 0, sizeof(Doc) * capacity);
-			doc->key = repalloc(doc->key, sizeof(char *) * capacity * 2);
-			capacity *= 2;
-		}
+		doc->n++;
 	}
 }
 
@@ -70,9 +71,9 @@ jsonb_doc(Jsonb *jsonb)
 	JsonbIterator *iterator = JsonbIteratorInit(&jsonb->root);
 	JsonbValue value;
 	Doc *doc = palloc0(sizeof(Doc));
-	JsonbIteratorToken token = JsonbIteratorNext(&iterator, &value, false);
 
-	container_doc(&iterator, token, doc);
+	(void) JsonbIteratorNext(&iterator, &value, false);
+	container_doc(&iterator, &value, doc);
 	/* A bare scalar is stored as an array of one. */
 	if (JB_ROOT_IS_SCALAR(jsonb))
 		return &doc->item[0];

@@ -142,6 +142,7 @@ prepay_create_site(PG_FUNCTION_ARGS)
 							 { INT4OID, NAMEOID } };
 	DbSession session;
 	char *value[4];
+	const char *zone;
 	int32 site_id;
 	int i;
 
@@ -155,7 +156,8 @@ prepay_create_site(PG_FUNCTION_ARGS)
 	db_enter(&session);
 	auth_require(session.caller, MAY_CONFIGURE, 0, "create a site");
 	lock_install();
-	if (zone_get(value[2]) == NULL)
+	zone = zone_name(value[2]);
+	if (zone == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("there is no time zone \"%s\"", value[2]),
 						errhint("Give a name of pg_timezone_names, such as 'Asia/Shanghai'.")));
@@ -166,7 +168,7 @@ prepay_create_site(PG_FUNCTION_ARGS)
 				 errhint("Use 1 to 64 characters without '/' and ':'.")));
 	{
 		Datum args[] = { CStringGetTextDatum(value[0]), CStringGetTextDatum(value[1]),
-						 CStringGetTextDatum(value[2]), CStringGetTextDatum(value[3]),
+						 CStringGetTextDatum(zone), CStringGetTextDatum(value[3]),
 						 Int16GetDatum(currency_decimals(value[3])) };
 
 		if (db_run(&taken, args) > 0)

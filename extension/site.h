@@ -30,7 +30,9 @@ extern const Site *site_get(int32 site_id);
 extern void site_touch(int32 site_id);
 extern int32 site_local_day(const Site *site, TimestampTz instant);
 
-/* Zone of the tz database as offset table; NULL: no such zone. Kept for the backend's life. */
+/* A zone of the tz database: its name as the database writes it; NULL: no such zone. */
+extern const char *zone_name(const char *name);
+/* The same as offset table. Kept for the backend's life. */
 extern const CalZone *zone_get(const char *name);
 
 /*

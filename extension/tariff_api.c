@@ -18,7 +18,7 @@
 #include "tariff_api.h"
 #include "tariff_store.h"
 
-#define DEFINITION_MAX_BYTES (256 * 1024)
+#define DEFINITION_MAX_BYTES (1024 * 1024)
 
 PG_FUNCTION_INFO_V1(prepay_define_tariff);
 PG_FUNCTION_INFO_V1(prepay_assign_tariff);
@@ -30,8 +30,8 @@ tariff_check_size(const Jsonb *definition)
 		ereport(ERROR,
 				(errcode(ERRCODE_PP_BAD_TARIFF),
 				 errmsg("the tariff definition is larger than %d kB", DEFINITION_MAX_BYTES / 1024),
-				 errhint("A tariff has at most %d schedule rows of %d slots.", TARIFF_MAX_ROWS,
-						 TARIFF_MAX_SLOTS)));
+				 errhint("Leave out what repeats: a schedule row without season or day type holds "
+						 "for all, a slot until the next.")));
 }
 
 void
@@ -152,6 +152,16 @@ find_or_create(const Site *site, const char *code, int32 *last_version)
 	return tariff_id;
 }
 
+/* -infinity is "always"; what begins at infinity never holds. */
+static void
+require_begin(TimestampTz valid_from)
+{
+	if (TIMESTAMP_IS_NOEND(valid_from))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a tariff cannot begin at infinity"),
+						errhint("Give the time from which it holds.")));
+}
+
 /*
  * define_tariff(code, definition, valid_from, options) → version
  * A version is immutable and holds until the next one's valid_from.
@@ -194,6 +204,7 @@ prepay_define_tariff(PG_FUNCTION_ARGS)
 		valid_from = PG_GETARG_TIMESTAMPTZ(2);
 	else
 		valid_from = version == 0 ? DT_NOBEGIN : site->now;
+	require_begin(valid_from);
 	if (version > 0 && valid_from < site->now && !(retroactive && strcmp(retroactive, "true") == 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_PP_RATED), errmsg("tariff \"%s\" cannot change in the past", code),
@@ -256,6 +267,7 @@ prepay_assign_tariff(PG_FUNCTION_ARGS)
 	valid_from = PG_ARGISNULL(2)
 					 ? tariff_first_assignment(site, code_kind_name(target.kind), target.id)
 					 : PG_GETARG_TIMESTAMPTZ(2);
+	require_begin(valid_from);
 	tariff_assign(site, code_kind_name(target.kind), target.id, tariff_id, valid_from);
 	site_touch(target.site_id);
 	rerate_queue_target(site, code_kind_name(target.kind), target.id, valid_from);

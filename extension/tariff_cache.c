@@ -76,10 +76,10 @@ static Tariff *
 compile(int32 site_id, int32 tariff_id, int32 version, Jsonb *definition)
 {
 	DocFault fault;
-	Tariff *tariff;
+	Doc *doc = jsonb_doc(definition);
 	MemoryContext old = MemoryContextSwitchTo(cache_memory);
+	Tariff *tariff = tariff_load(doc, &fault);
 
-	tariff = tariff_load(jsonb_doc(definition), &fault);
 	MemoryContextSwitchTo(old);
 	if (tariff == NULL)
 		ereport(ERROR, (errcode(ERRCODE_PP_BAD_TARIFF),
@@ -150,6 +150,8 @@ read_versions(const Site *site, CacheEntry *entry)
 				tariff_free(entry->code.version[i].tariff);
 		pfree(entry->code.version);
 	}
+	if (entry->code.code)
+		pfree(entry->code.code);
 	entry->code = fresh;
 }
 

@@ -5,8 +5,10 @@
 
 #include "pgtime.h"
 #include "utils/datetime.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "db.h"
 #include "site.h"
 
 #define MAX_TRANSITIONS 1200
@@ -56,6 +58,38 @@ fill(CalZone *zone, const pg_tz *tz)
 	zone->offset_s = offset;
 }
 
+static pg_tz *
+open_zone(const char *name)
+{
+	pg_tz *tz = strlen(name) <= TZ_STRLEN_MAX ? pg_tzset(name) : NULL;
+
+	return tz && pg_tz_acceptable(tz) ? tz : NULL;
+}
+
+/*
+ * PostgreSQL takes any POSIX rule for a zone: 'Asia/Shangai+8' would be eight hours west
+ * of Greenwich. A rule has digits, and is not in the database. localtime and posixrules
+ * are whatever zone the machine has.
+ */
+const char *
+zone_name(const char *name)
+{
+	static DbQuery query = {
+		"SELECT z.name FROM pg_catalog.pg_timezone_names z WHERE lower(z.name) = lower($1)",
+		1,
+		{ TEXTOID }
+	};
+	Datum arg = CStringGetTextDatum(name);
+	pg_tz *tz = open_zone(name);
+
+	if (tz == NULL || pg_strcasecmp(name, "localtime") == 0 ||
+		pg_strcasecmp(name, "posixrules") == 0)
+		return NULL;
+	if (strpbrk(name, "0123456789") == NULL)
+		return pg_get_timezone_name(tz);
+	return db_run(&query, &arg) > 0 ? db_text(0, 1) : NULL;
+}
+
 const CalZone *
 zone_get(const char *name)
 {
@@ -66,8 +100,8 @@ zone_get(const char *name)
 	for (known = known_zones; known; known = known->next)
 		if (pg_strcasecmp(known->name, name) == 0)
 			return &known->zone;
-	tz = strlen(name) <= TZ_STRLEN_MAX ? pg_tzset(name) : NULL;
-	if (tz == NULL || !pg_tz_acceptable(tz))
+	tz = open_zone(name);
+	if (tz == NULL)
 		return NULL;
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	known = palloc0(sizeof(KnownZone));

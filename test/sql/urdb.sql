@@ -67,5 +67,5 @@ SELECT prepay.tariff_from_urdb(rate || jsonb_build_object('energyweekdayschedule
 SELECT prepay.tariff_from_urdb(rate || jsonb_build_object('energyweekdayschedule', pg_temp.schedule('aaaae'))) FROM rate WHERE name = 'time of use';
 SELECT prepay.tariff_from_urdb('{"energyratestructure": [[{"max": 500, "rate": 0.1}, {"rate": 0.2}], [{"max": 600, "rate": 0.1}, {"rate": 0.2}]]}'
 	|| jsonb_build_object('energyweekdayschedule', pg_temp.schedule('ab'), 'energyweekendschedule', pg_temp.schedule('a')));
-SELECT prepay.tariff_from_urdb(jsonb_build_object('energyratestructure', '[[{"rate": 0.1}]]'::jsonb, 'description', repeat('x', 300000)));
+SELECT prepay.tariff_from_urdb(jsonb_build_object('energyratestructure', '[[{"rate": 0.1}]]'::jsonb, 'description', repeat('x', 1100000)));
 DROP TABLE rate;
