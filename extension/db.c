@@ -16,6 +16,7 @@
 #include "utils/numeric.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "core.h"
 #include "install.h"
@@ -253,10 +254,48 @@ db_value(uint64 row, int column, bool *isnull)
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
 }
 
-void
-db_deform(uint64 row, Datum *value, bool *isnull)
+/* None of our tables comes near it; columns dropped by migrations count. */
+#define MAX_TABLE_COLUMNS 64
+
+static void
+find_columns(DbRecord *record, Oid type_id)
 {
-	heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, value, isnull);
+	int i;
+
+	record->type = lookup_type_cache(type_id, TYPECACHE_TUPDESC);
+	record->layout = record->type->tupDesc_identifier;
+	if (record->type->tupDesc->natts > MAX_TABLE_COLUMNS)
+		elog(ERROR, "a row has %d columns", record->type->tupDesc->natts);
+	for (i = 0; i < record->n; i++)
+	{
+		int number = SPI_fnumber(record->type->tupDesc, record->column[i]);
+
+		if (number <= 0)
+			elog(ERROR, "a row has no column \"%s\"", record->column[i]);
+		record->place[i] = number - 1;
+	}
+}
+
+void
+db_record(uint64 row, int column, DbRecord *record, Datum *value, bool *isnull)
+{
+	HeapTupleHeader header = DatumGetHeapTupleHeader(db_value(row, column, isnull));
+	HeapTupleData tuple = { .t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header };
+	Datum all[MAX_TABLE_COLUMNS];
+	bool all_null[MAX_TABLE_COLUMNS];
+	int i;
+
+	/* Entries of the type cache stay for ever; their descriptors change with the table. */
+	if (record->type == NULL || record->type->tupDesc == NULL ||
+		record->type->type_id != HeapTupleHeaderGetTypeId(header) ||
+		record->type->tupDesc_identifier != record->layout)
+		find_columns(record, HeapTupleHeaderGetTypeId(header));
+	heap_deform_tuple(&tuple, record->type->tupDesc, all, all_null);
+	for (i = 0; i < record->n; i++)
+	{
+		value[i] = all[record->place[i]];
+		isnull[i] = all_null[record->place[i]];
+	}
 }
 
 static Datum

@@ -18,6 +18,7 @@
 #include "errors.h"
 
 #define DB_MAX_ARGS 24
+#define DB_MAX_COLUMNS 24
 
 typedef struct DbQuery
 {
@@ -51,6 +52,19 @@ typedef struct DbRows
 	bool *isnull[DB_MAX_ARGS];
 } DbRows;
 
+/*
+ * Columns of a table's rows that are selected whole ("SELECT s FROM ... s"): with many
+ * columns that is cheaper than naming each, most of all for a single row.
+ */
+typedef struct DbRecord
+{
+	int n;
+	const char *column[DB_MAX_COLUMNS];
+	struct TypeCacheEntry *type; /* of the rows met last, and where the columns stand in them */
+	uint64 layout;
+	int place[DB_MAX_COLUMNS];
+} DbRecord;
+
 typedef struct DbSession
 {
 	Oid caller; /* current_user of the caller: whose rights count */
@@ -78,8 +92,9 @@ extern uint64 db_run_rows(DbRowsQuery *query, const Datum *fixed, const DbRows *
 /* Statement built at run time; identifiers in it must come from quote_identifier(). */
 extern void db_execute(const char *sql);
 
-/* All columns of row i of the last result at once; for rows with many. */
-extern void db_deform(uint64 row, Datum *value, bool *isnull);
+/* The wanted columns of row `row` of the last result, whose column `column` (from 1) is a record.
+ */
+extern void db_record(uint64 row, int column, DbRecord *record, Datum *value, bool *isnull);
 /* Value of a column (from 1) of row i of the last result. */
 extern Datum db_value(uint64 row, int column, bool *isnull);
 extern int32 db_int32(uint64 row, int column); /* not NULL */

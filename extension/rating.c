@@ -92,19 +92,6 @@ unknown_meter(const Site *site, int32 meter_id)
 					 "rows for review.")));
 }
 
-/* Whether a former account of one of these meters waits for its energy. */
-static bool
-some_former_waits(const Site *site, const int32 *meter_id, int n)
-{
-	static DbQuery query = { "SELECT 1 FROM prepay.meter_state WHERE site_id = $1"
-							 " AND former_waits AND meter_id = ANY ($2) LIMIT 1",
-							 2,
-							 { INT4OID, INT4ARRAYOID } };
-	Datum args[] = { Int32GetDatum(site->site_id), db_array_int32(meter_id, n) };
-
-	return db_run(&query, args) > 0;
-}
-
 /* Lock present and waiting accounts of these meters: all accounts before any meter, ascending. */
 static Account *
 lock_with_former(const Site *site, const int32 *meter_id, int n, int *n_account)
@@ -583,9 +570,9 @@ rate_site(const Site *site, const Reading *reading, int n)
 		if (n_id == 0 || meter_id[n_id - 1] != reading[i].meter_id)
 			meter_id[n_id++] = reading[i].meter_id;
 	rating_begin(&run, site);
-	account = some_former_waits(site, meter_id, n_id)
-				  ? lock_with_former(site, meter_id, n_id, &n_account)
-				  : account_lock_by_meters(site, meter_id, n_id, &n_account);
+	account = account_lock_by_meters(site, meter_id, n_id, &n_account);
+	if (n_account == 0)
+		account = lock_with_former(site, meter_id, n_id, &n_account);
 	run.account = account;
 	run.n_account = n_account;
 	build_map(account, n_account, NULL, 0, &map);

@@ -8,17 +8,83 @@
 #include "ledger.h"
 #include "tariff_store.h"
 
-#define METER_COLUMNS                                                                      \
-	"s.meter_id, s.account_id, s.former_waits, s.ratio_e6, s.register_max_wh,"             \
-	" s.reverse_add, s.rated_w, s.facts_from, s.tariff_id, s.tariff_from, s.tariff_until," \
-	" s.last_read_at, s.register_wh, s.reverse_wh, s.kw, s.relay_closed, s.open_lines"
-#define N_METER_COLUMNS 17
+enum
+{
+	METER_ID,
+	METER_ACCOUNT_ID,
+	METER_FORMER_WAITS,
+	METER_RATIO,
+	METER_REGISTER_MAX,
+	METER_REVERSE_ADD,
+	METER_RATED_W,
+	METER_FACTS_FROM,
+	METER_TARIFF_ID,
+	METER_TARIFF_FROM,
+	METER_TARIFF_UNTIL,
+	METER_LAST_READ_AT,
+	METER_REGISTER,
+	METER_REVERSE,
+	METER_KW,
+	METER_RELAY_CLOSED,
+	METER_OPEN_LINES,
+	N_METER_COLUMNS
+};
 
-#define ACCOUNT_COLUMNS                                                             \
-	"a.account_id, a.last_seq, a.last_hash, a.posted_minor, a.sealed_exact,"        \
-	" a.sealed_to - date '2000-01-01', a.tier_base, a.tier_extra, a.leaving_lines," \
-	" a.quiet_above, a.quiet_below, a.waits_from - date '2000-01-01', a.meters"
-#define N_ACCOUNT_COLUMNS 13
+static DbRecord meter_record = {
+	.n = N_METER_COLUMNS,
+	.column = { [METER_ID] = "meter_id",
+				[METER_ACCOUNT_ID] = "account_id",
+				[METER_FORMER_WAITS] = "former_waits",
+				[METER_RATIO] = "ratio_e6",
+				[METER_REGISTER_MAX] = "register_max_wh",
+				[METER_REVERSE_ADD] = "reverse_add",
+				[METER_RATED_W] = "rated_w",
+				[METER_FACTS_FROM] = "facts_from",
+				[METER_TARIFF_ID] = "tariff_id",
+				[METER_TARIFF_FROM] = "tariff_from",
+				[METER_TARIFF_UNTIL] = "tariff_until",
+				[METER_LAST_READ_AT] = "last_read_at",
+				[METER_REGISTER] = "register_wh",
+				[METER_REVERSE] = "reverse_wh",
+				[METER_KW] = "kw",
+				[METER_RELAY_CLOSED] = "relay_closed",
+				[METER_OPEN_LINES] = "open_lines" },
+};
+
+enum
+{
+	ACCOUNT_ID,
+	ACCOUNT_LAST_SEQ,
+	ACCOUNT_LAST_HASH,
+	ACCOUNT_POSTED,
+	ACCOUNT_SEALED_EXACT,
+	ACCOUNT_SEALED_TO,
+	ACCOUNT_TIER_BASE,
+	ACCOUNT_TIER_EXTRA,
+	ACCOUNT_LEAVING_LINES,
+	ACCOUNT_QUIET_ABOVE,
+	ACCOUNT_QUIET_BELOW,
+	ACCOUNT_WAITS_FROM,
+	ACCOUNT_METERS,
+	N_ACCOUNT_COLUMNS
+};
+
+static DbRecord account_record = {
+	.n = N_ACCOUNT_COLUMNS,
+	.column = { [ACCOUNT_ID] = "account_id",
+				[ACCOUNT_LAST_SEQ] = "last_seq",
+				[ACCOUNT_LAST_HASH] = "last_hash",
+				[ACCOUNT_POSTED] = "posted_minor",
+				[ACCOUNT_SEALED_EXACT] = "sealed_exact",
+				[ACCOUNT_SEALED_TO] = "sealed_to",
+				[ACCOUNT_TIER_BASE] = "tier_base",
+				[ACCOUNT_TIER_EXTRA] = "tier_extra",
+				[ACCOUNT_LEAVING_LINES] = "leaving_lines",
+				[ACCOUNT_QUIET_ABOVE] = "quiet_above",
+				[ACCOUNT_QUIET_BELOW] = "quiet_below",
+				[ACCOUNT_WAITS_FROM] = "waits_from",
+				[ACCOUNT_METERS] = "meters" },
+};
 
 static int64
 int64_or(const Datum *value, const bool *isnull, int column, int64 absent)
@@ -32,31 +98,36 @@ int32_or(const Datum *value, const bool *isnull, int column, int32 absent)
 	return isnull[column] ? absent : DatumGetInt32(value[column]);
 }
 
-/* Columns of METER_COLUMNS; open_lines is decoded by the caller once SPI rows are done with. */
+/* A meter_state that is column `column` of a row; open_lines is decoded once the rows are done
+ * with. */
 static void
-fill_meter(Meter *meter, const Datum *value, const bool *isnull, Datum *open_lines)
+fill_meter(uint64 row, int column, Meter *meter, Datum *open_lines)
 {
+	Datum value[N_METER_COLUMNS];
+	bool isnull[N_METER_COLUMNS];
+
+	db_record(row, column, &meter_record, value, isnull);
 	memset(meter, 0, sizeof(*meter));
-	meter->meter_id = DatumGetInt32(value[0]);
-	meter->account_id = int32_or(value, isnull, 1, 0);
-	meter->former_waits = DatumGetBool(value[2]);
-	meter->ratio_e6 = DatumGetInt64(value[3]);
-	meter->register_max_wh = int64_or(value, isnull, 4, 0);
-	meter->reverse_add = DatumGetBool(value[5]);
-	meter->rated_w = int64_or(value, isnull, 6, 0);
-	meter->facts_from = DatumGetTimestampTz(value[7]);
-	meter->tariff_id = int32_or(value, isnull, 8, 0);
-	meter->tariff_from = isnull[9] ? DT_NOEND : DatumGetTimestampTz(value[9]);
-	meter->tariff_until = isnull[10] ? DT_NOBEGIN : DatumGetTimestampTz(value[10]);
-	meter->has_register = !isnull[11];
-	meter->last_read_at = isnull[11] ? DT_NOBEGIN : DatumGetTimestampTz(value[11]);
-	meter->register_wh = int64_or(value, isnull, 12, 0);
-	meter->reverse_wh = int64_or(value, isnull, 13, -1);
-	meter->has_kw = !isnull[14];
+	meter->meter_id = DatumGetInt32(value[METER_ID]);
+	meter->account_id = int32_or(value, isnull, METER_ACCOUNT_ID, 0);
+	meter->former_waits = DatumGetBool(value[METER_FORMER_WAITS]);
+	meter->ratio_e6 = DatumGetInt64(value[METER_RATIO]);
+	meter->register_max_wh = int64_or(value, isnull, METER_REGISTER_MAX, 0);
+	meter->reverse_add = DatumGetBool(value[METER_REVERSE_ADD]);
+	meter->rated_w = int64_or(value, isnull, METER_RATED_W, 0);
+	meter->facts_from = DatumGetTimestampTz(value[METER_FACTS_FROM]);
+	meter->tariff_id = int32_or(value, isnull, METER_TARIFF_ID, 0);
+	meter->tariff_from = int64_or(value, isnull, METER_TARIFF_FROM, DT_NOEND);
+	meter->tariff_until = int64_or(value, isnull, METER_TARIFF_UNTIL, DT_NOBEGIN);
+	meter->has_register = !isnull[METER_LAST_READ_AT];
+	meter->last_read_at = int64_or(value, isnull, METER_LAST_READ_AT, DT_NOBEGIN);
+	meter->register_wh = int64_or(value, isnull, METER_REGISTER, 0);
+	meter->reverse_wh = int64_or(value, isnull, METER_REVERSE, -1);
+	meter->has_kw = !isnull[METER_KW];
 	if (meter->has_kw)
-		meter->kw = PointerGetDatum(DatumGetNumericCopy(value[14]));
-	meter->relay_closed = isnull[15] ? -1 : DatumGetBool(value[15]);
-	*open_lines = value[16];
+		meter->kw = PointerGetDatum(DatumGetNumericCopy(value[METER_KW]));
+	meter->relay_closed = isnull[METER_RELAY_CLOSED] ? -1 : DatumGetBool(value[METER_RELAY_CLOSED]);
+	*open_lines = value[METER_OPEN_LINES];
 }
 
 /* Fill from the last result; n rows. Decoding may run queries, so it comes after the rows. */
@@ -65,47 +136,47 @@ fill_meters(const Site *site, int n)
 {
 	Meter *meter = palloc(sizeof(Meter) * Max(n, 1));
 	Datum *open_lines = palloc(sizeof(Datum) * Max(n, 1));
-	Datum value[N_METER_COLUMNS];
-	bool isnull[N_METER_COLUMNS];
 	int i;
 
 	for (i = 0; i < n; i++)
-	{
-		db_deform(i, value, isnull);
-		fill_meter(&meter[i], value, isnull, &open_lines[i]);
-	}
+		fill_meter(i, 1, &meter[i], &open_lines[i]);
 	for (i = 0; i < n; i++)
 		lines_decode(site, open_lines[i], &meter[i].lines);
 	return meter;
 }
 
-/* Columns of ACCOUNT_COLUMNS. */
+/* An account_state that is column `column` of a row. */
 static void
-fill_account(Account *account, const Datum *value, const bool *isnull, Datum *leaving)
+fill_account(uint64 row, int column, Account *account, Datum *leaving)
 {
+	Datum value[N_ACCOUNT_COLUMNS];
+	bool isnull[N_ACCOUNT_COLUMNS];
+
+	db_record(row, column, &account_record, value, isnull);
 	memset(account, 0, sizeof(*account));
-	account->account_id = DatumGetInt32(value[0]);
-	account->last_seq = DatumGetInt32(value[1]);
-	if (!isnull[2])
-		memcpy(account->last_hash, VARDATA_ANY(DatumGetByteaPP(value[2])), LEDGER_HASH_BYTES);
-	account->posted_minor = DatumGetInt64(value[3]);
-	account->sealed = numeric_exact(value[4]);
-	account->sealed_to = DatumGetInt32(value[5]);
-	account->base_bytes = value[6];
-	extra_decode(value[7], &account->extra);
-	*leaving = value[8];
-	account->quiet.is_set = !isnull[9];
-	account->quiet.above = int64_or(value, isnull, 9, 0);
-	account->quiet.below = int64_or(value, isnull, 10, 0);
-	account->waits_from = int32_or(value, isnull, 11, 0);
-	account->n_meter_all = DatumGetInt32(value[12]);
+	account->account_id = DatumGetInt32(value[ACCOUNT_ID]);
+	account->last_seq = DatumGetInt32(value[ACCOUNT_LAST_SEQ]);
+	if (!isnull[ACCOUNT_LAST_HASH])
+		memcpy(account->last_hash, VARDATA_ANY(DatumGetByteaPP(value[ACCOUNT_LAST_HASH])),
+			   LEDGER_HASH_BYTES);
+	account->posted_minor = DatumGetInt64(value[ACCOUNT_POSTED]);
+	account->sealed = numeric_exact(value[ACCOUNT_SEALED_EXACT]);
+	account->sealed_to = DatumGetDateADT(value[ACCOUNT_SEALED_TO]);
+	account->base_bytes = value[ACCOUNT_TIER_BASE];
+	extra_decode(value[ACCOUNT_TIER_EXTRA], &account->extra);
+	*leaving = value[ACCOUNT_LEAVING_LINES];
+	account->quiet.is_set = !isnull[ACCOUNT_QUIET_ABOVE];
+	account->quiet.above = int64_or(value, isnull, ACCOUNT_QUIET_ABOVE, 0);
+	account->quiet.below = int64_or(value, isnull, ACCOUNT_QUIET_BELOW, 0);
+	account->waits_from = int32_or(value, isnull, ACCOUNT_WAITS_FROM, 0);
+	account->n_meter_all = DatumGetInt32(value[ACCOUNT_METERS]);
 	account->rerate_from = PG_INT32_MAX;
 }
 
 static void
 attach_meters(const Site *site, Account **account, int n_account, const int32 *account_id)
 {
-	static DbQuery query = { "SELECT " METER_COLUMNS " FROM prepay.meter_state s"
+	static DbQuery query = { "SELECT s FROM prepay.meter_state s"
 							 " WHERE s.site_id = $1 AND s.account_id = ANY ($2)"
 							 " ORDER BY s.account_id, s.meter_id",
 							 2,
@@ -129,8 +200,8 @@ attach_meters(const Site *site, Account **account, int n_account, const int32 *a
 	}
 }
 
-#define ACCOUNT_SELECT                                       \
-	"SELECT " ACCOUNT_COLUMNS " FROM prepay.account_state a" \
+#define ACCOUNT_SELECT                     \
+	"SELECT a FROM prepay.account_state a" \
 	" WHERE a.site_id = $1 AND a.account_id = ANY ($2) ORDER BY a.account_id"
 
 static Account *
@@ -142,8 +213,6 @@ load_accounts(const Site *site, const int32 *account_id, int n, bool lock, int *
 	Account *account;
 	Datum *leaving;
 	int32 *sorted;
-	Datum value[N_ACCOUNT_COLUMNS];
-	bool isnull[N_ACCOUNT_COLUMNS];
 	int i;
 
 	*n_account = n == 0 ? 0 : db_run(lock ? &locking : &reading, args);
@@ -152,8 +221,7 @@ load_accounts(const Site *site, const int32 *account_id, int n, bool lock, int *
 	sorted = palloc(sizeof(int32) * Max(*n_account, 1));
 	for (i = 0; i < *n_account; i++)
 	{
-		db_deform(i, value, isnull);
-		fill_account(&account[i], value, isnull, &leaving[i]);
+		fill_account(i, 1, &account[i], &leaving[i]);
 		sorted[i] = account[i].account_id;
 	}
 	for (i = 0; i < *n_account; i++)
@@ -206,41 +274,46 @@ load_other_meters(const Site *site, Account *account, int n_account)
 	attach_meters(site, owner, n, several);
 }
 
+/*
+ * Both rows are locked: a meter row read under a snapshot from before the account's
+ * lock was granted could be stale. Rows come, and are locked, by account.
+ */
+#define LOCK_BY_METERS(which, order)                                    \
+	"SELECT s, a FROM prepay.meter_state s JOIN prepay.account_state a" \
+	" ON a.site_id = s.site_id AND a.account_id = s.account_id"         \
+	" WHERE s.site_id = $1 AND " which order " FOR NO KEY UPDATE OF a, s"
+
 Account *
 account_lock_by_meters(const Site *site, const int32 *meter_id, int n, int *n_account)
 {
-	/*
-	 * Both rows are locked: a meter row read under a snapshot from before the
-	 * account's lock was granted could be stale. Rows come, and are locked, by account.
-	 */
-	static DbQuery query = { "SELECT " METER_COLUMNS ", " ACCOUNT_COLUMNS
-							 " FROM prepay.meter_state s JOIN prepay.account_state a"
-							 " ON a.site_id = s.site_id AND a.account_id = s.account_id"
-							 " WHERE s.site_id = $1 AND s.meter_id = ANY ($2)"
-							 " ORDER BY a.account_id, s.meter_id FOR NO KEY UPDATE OF a, s",
-							 2,
-							 { INT4OID, INT4ARRAYOID } };
-	Datum args[] = { Int32GetDatum(site->site_id), db_array_int32(meter_id, n) };
-	int found = db_run(&query, args);
+	static DbQuery one = { LOCK_BY_METERS("s.meter_id = $2 AND NOT s.former_waits", ""),
+						   2,
+						   { INT4OID, INT4OID } };
+	static DbQuery many = {
+		LOCK_BY_METERS("s.meter_id = ANY ($2) AND NOT EXISTS (SELECT FROM prepay.meter_state f"
+					   " WHERE f.site_id = $1 AND f.meter_id = ANY ($2) AND f.former_waits)",
+					   " ORDER BY a.account_id, s.meter_id"),
+		2,
+		{ INT4OID, INT4ARRAYOID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id),
+					 n == 1 ? Int32GetDatum(meter_id[0]) : db_array_int32(meter_id, n) };
+	int found = db_run(n == 1 ? &one : &many, args);
 	Meter *meter = palloc(sizeof(Meter) * Max(found, 1));
 	Meter **list = palloc(sizeof(Meter *) * Max(found, 1));
 	Account *account = palloc(sizeof(Account) * Max(found, 1));
 	Datum *lines = palloc(sizeof(Datum) * Max(found, 1));
 	Datum *leaving = palloc(sizeof(Datum) * Max(found, 1));
-	Datum value[N_METER_COLUMNS + N_ACCOUNT_COLUMNS];
-	bool isnull[N_METER_COLUMNS + N_ACCOUNT_COLUMNS];
 	int a = -1;
 	int i;
 
 	for (i = 0; i < found; i++)
 	{
-		db_deform(i, value, isnull);
-		fill_meter(&meter[i], value, isnull, &lines[i]);
+		fill_meter(i, 1, &meter[i], &lines[i]);
 		if (a < 0 || account[a].account_id != meter[i].account_id)
 		{
 			a++;
-			fill_account(&account[a], value + N_METER_COLUMNS, isnull + N_METER_COLUMNS,
-						 &leaving[a]);
+			fill_account(i, 2, &account[a], &leaving[a]);
 			account[a].meter = &list[i];
 		}
 		list[i] = &meter[i];
@@ -273,7 +346,7 @@ account_lock(const Site *site, int32 account_id)
 Meter *
 meter_lock_unowned(const Site *site, const int32 *meter_id, int n, int *n_meter)
 {
-	static DbQuery query = { "SELECT " METER_COLUMNS " FROM prepay.meter_state s"
+	static DbQuery query = { "SELECT s FROM prepay.meter_state s"
 							 " WHERE s.site_id = $1 AND s.meter_id = ANY ($2)"
 							 " AND s.account_id IS NULL"
 							 " ORDER BY s.meter_id FOR NO KEY UPDATE OF s",

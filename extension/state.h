@@ -75,7 +75,8 @@ typedef struct Account
 extern Account *account_lock_all(const Site *site, const int32 *account_id, int n, int *n_account);
 /*
  * Lock and load the accounts these meters belong to, with all their meters; meters
- * without an account are passed over.
+ * without an account are passed over. Locks nothing and gives none when a former
+ * account waits for the energy of one of them: it has to be locked in the same run.
  */
 extern Account *account_lock_by_meters(const Site *site, const int32 *meter_id, int n,
 									   int *n_account);
