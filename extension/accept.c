@@ -6,8 +6,6 @@
 #include "db.h"
 
 #define USECS_PER_HOUR_E6 (INT64CONST(3600) * 1000000)
-/* A register moves in display steps: short intervals may show one step more than was used. */
-#define DISPLAY_STEP_WH 100
 
 const char *
 accept_value(const Site *site, const Meter *meter, const Reading *reading, int64 drift_limit_us)

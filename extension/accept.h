@@ -12,6 +12,9 @@
 #include "state.h"
 #include "tou.h"
 
+/* A register moves in display steps: short intervals may show one step more than was used. */
+#define DISPLAY_STEP_WH 100
+
 /* One row of prepay.reading, registers in 10^-3 kWh as displayed. */
 typedef struct Reading
 {

@@ -3,6 +3,7 @@
 #include "utils/builtins.h"
 
 #include "db.h"
+#include "energy.h"
 #include "rerate.h"
 
 Meter *
@@ -142,6 +143,7 @@ held_rate(const Site *site, int32 meter_id, int32 from_day)
 	for (i = 0; i < n; i++)
 		rerate_one(site, account_id[i], from_day);
 	move_unowned(site, meter_id);
+	energy_watch(site, meter_id);
 }
 
 void

@@ -5,6 +5,7 @@
 #include "account.h"
 #include "amount.h"
 #include "db.h"
+#include "energy.h"
 #include "rerate.h"
 
 int32
@@ -247,4 +248,6 @@ owner_rate(const Site *site, const int32 *meter_id, int n, TimestampTz instant)
 		qsort(concerned, found, sizeof(Concerned), by_account);
 	for (i = 0; i < found; i++)
 		rerate_one(site, concerned[i].account_id, concerned[i].from_day);
+	for (i = 0; i < n; i++)
+		energy_watch(site, meter_id[i]);
 }

@@ -33,6 +33,7 @@
 
 #include "auth.h"
 #include "db.h"
+#include "energy.h"
 #include "lock.h"
 #include "reading.h"
 #include "rerate.h"
@@ -281,6 +282,7 @@ take_late(RatingRun *run, Meter *meter, const Reading *reading)
 
 	if (day == NO_RERATE)
 		return;
+	meter->moved = true;
 	if (meter->account)
 		mark_rerate(meter->account, day);
 	concern_former(run, meter, cal_day_start(run->site->zone, day));
@@ -292,6 +294,7 @@ take_next(RatingRun *run, Meter *meter, const Reading *reading, const RegisterSt
 {
 	Account *account = meter->account;
 
+	meter->moved |= reading->wh != meter->register_wh || reading->reverse_wh > meter->reverse_wh;
 	if (account && account->rerate_from == NO_RERATE && !append_interval(run, meter, reading, step))
 		mark_rerate(account, site_local_day(run->site, meter->last_read_at));
 	concern_former(run, meter, meter->last_read_at);
@@ -552,6 +555,25 @@ take_readings(RatingRun *run, const MeterMap *map, const Reading *reading, int n
 	}
 }
 
+/* Meters without account: their registers are saved, and watched where they moved. */
+static void
+finish_unowned(const Site *site, Meter *meter, int n)
+{
+	Meter **all = palloc(sizeof(Meter *) * Max(n, 1));
+	int32 *moved = palloc(sizeof(int32) * Max(n, 1));
+	int n_moved = 0;
+	int i;
+
+	for (i = 0; i < n; i++)
+	{
+		all[i] = &meter[i];
+		if (meter[i].moved)
+			moved[n_moved++] = meter[i].meter_id;
+	}
+	meter_save_all(site, all, n);
+	energy_moved(site, moved, n_moved);
+}
+
 static void
 rate_site(const Site *site, const Reading *reading, int n)
 {
@@ -562,7 +584,6 @@ rate_site(const Site *site, const Reading *reading, int n)
 	int i;
 	Account *account;
 	Meter *unowned = NULL;
-	Meter **dirty;
 	MeterMap map;
 	RatingRun run;
 
@@ -595,10 +616,7 @@ rate_site(const Site *site, const Reading *reading, int n)
 	}
 	rating_finish(&run, account, n_account);
 	rerate_store_later(site, &run.later);
-	dirty = palloc(sizeof(Meter *) * Max(n_unowned, 1));
-	for (i = 0; i < n_unowned; i++)
-		dirty[i] = &unowned[i];
-	meter_save_all(site, dirty, n_unowned);
+	finish_unowned(site, unowned, n_unowned);
 	report_relays(site, &map);
 }
 

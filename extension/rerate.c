@@ -115,6 +115,31 @@ part_pieces(const IntervalWork *work, const EnergyPart *part, bool estimated)
 					  work->pieces, &lacking);
 }
 
+/* Whether another account's part of an interval lacks a tariff: its reading waits for all. */
+static bool
+other_part_waits(const IntervalWork *work, const EnergyPart *part)
+{
+	static DbQuery query = {
+		"SELECT account_id FROM prepay.account_meter WHERE site_id = $1 AND meter_id = $2"
+		" AND valid_from <= $3 AND valid_to > $3",
+		3,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID }
+	};
+	Datum args[] = { Int32GetDatum(work->site->site_id), Int32GetDatum(work->term->meter_id),
+					 TimestampTzGetDatum(part->from) };
+	TariffRules rules;
+	RateSpan *span;
+	int n;
+
+	if (work->draft || part->wh == 0 || db_run(&query, args) == 0)
+		return false;
+	rules = tariff_rules(work->site, work->term->meter_id, db_int32(0, 1));
+	n = tariff_spans(work->site, &rules, part->from, part->to, &span);
+	while (n > 0 && span[n - 1].tariff)
+		n--;
+	return n > 0;
+}
+
 /* Pieces of the energy between two neighbouring believed readings, the owner's part only. */
 static RateResult
 interval_pieces(const IntervalWork *work, const Believed *from, const Believed *to)
@@ -130,7 +155,11 @@ interval_pieces(const IntervalWork *work, const Believed *from, const Believed *
 		RateResult result;
 
 		if (part[i].from < work->term->from || part[i].from >= work->term->to)
+		{
+			if (other_part_waits(work, &part[i]))
+				return RATE_NO_TARIFF;
 			continue;
+		}
 		result = part_pieces(work, &part[i], estimated);
 		if (result != RATE_OK)
 			return result;

@@ -16,6 +16,7 @@
 #include "code.h"
 #include "db.h"
 #include "decide.h"
+#include "energy.h"
 #include "lock.h"
 #include "money.h"
 #include "site.h"
@@ -348,6 +349,8 @@ prepay_set_setting(PG_FUNCTION_ARGS)
 	site_touch(site_id);
 	if (find_setting(name)->decides)
 		decide_all_later(site_id);
+	if (strcmp(name, "vacant_supply") == 0)
+		energy_expected(site_get(site_id));
 	db_leave(&session);
 	PG_RETURN_VOID();
 }

@@ -17,6 +17,7 @@
 #include "auth.h"
 #include "code.h"
 #include "db.h"
+#include "energy.h"
 #include "ledger.h"
 #include "rerate.h"
 #include "seal.h"
@@ -31,6 +32,7 @@ typedef struct Verify
 	const Site *site;
 	const char *account_code;
 	TimestampTz since; /* accounts without a later entry are passed over */
+	bool all_accounts;
 	int64 gap_us;
 } Verify;
 
@@ -332,6 +334,60 @@ check_usage(Verify *verify, const Account *account)
 	check_registers(verify, account, &result);
 }
 
+/*
+ * What the register of a meter moved is charged to an account or reported as unpaid.
+ * Told once a meter: with the first of its accounts, if all are looked at.
+ */
+static void
+check_energy(Verify *verify, int32 account_id)
+{
+	static DbQuery meters = {
+		"SELECT DISTINCT o.meter_id FROM prepay.account_meter o JOIN prepay.meter m"
+		" USING (site_id, meter_id) WHERE o.site_id = $1 AND o.account_id = $2"
+		" AND m.purpose = 'prepaid' AND NOT EXISTS (SELECT FROM prepay.account_meter x"
+		"  LEFT JOIN prepay.rerate_queue q USING (site_id, account_id)"
+		"  WHERE x.site_id = $1 AND x.meter_id = o.meter_id"
+		"  AND (q.account_id IS NOT NULL OR ($3 AND x.account_id < $2))) ORDER BY 1",
+		3,
+		{ INT4OID, INT4OID, BOOLOID }
+	};
+	static DbQuery charged = {
+		"SELECT COALESCE(sum(u.wh), 0)::bigint FROM prepay.usage_line_all u WHERE u.site_id = $1"
+		" AND u.account_id = ANY (ARRAY(SELECT o.account_id FROM prepay.account_meter o"
+		"  WHERE o.site_id = $1 AND o.meter_id = $2)) AND u.meter_id = $2"
+		" AND u.component = 'energy'",
+		2,
+		{ INT4OID, INT4OID }
+	};
+	Datum args[] = { Int32GetDatum(verify->site->site_id), Int32GetDatum(account_id),
+					 BoolGetDatum(verify->all_accounts) };
+	int n = db_run(&meters, args);
+	int32 *meter_id = palloc(sizeof(int32) * Max(n, 1));
+	int i;
+	int k;
+
+	for (i = 0; i < n; i++)
+		meter_id[i] = db_int32(i, 1);
+	for (i = 0; i < n; i++)
+	{
+		EnergyDays unpaid = { 0 };
+		int64 moved = energy_since(verify->site, meter_id[i], DT_NOBEGIN);
+		int64 accounted;
+
+		args[1] = Int32GetDatum(meter_id[i]);
+		db_run(&charged, args);
+		accounted = db_int64(0, 1);
+		energy_unpaid(verify->site, meter_id[i], &unpaid);
+		for (k = 0; k < unpaid.n; k++)
+			accounted += unpaid.item[k].wh;
+		if (accounted != moved)
+			fault(verify, "energy",
+				  "meter %d: its register moved " INT64_FORMAT " Wh, " INT64_FORMAT
+				  " Wh are charged or reported as unowned",
+				  meter_id[i], moved, accounted);
+	}
+}
+
 static void
 verify_account(Verify *verify, int32 account_id, const char *code)
 {
@@ -352,6 +408,7 @@ verify_account(Verify *verify, int32 account_id, const char *code)
 		check_head(verify, account, &chain);
 		check_sealed_sum(verify, account, &chain);
 		check_usage(verify, account);
+		check_energy(verify, account_id);
 	}
 	SPI_finish();
 }
@@ -381,6 +438,7 @@ verify_site(Verify *verify, int32 account_id)
 		code[i] = db_text(i, 2);
 	}
 	verify->gap_us = 2 * setting_interval_us(verify->site, "poll_interval", 0);
+	verify->all_accounts = account_id == 0 && verify->since == DT_NOBEGIN;
 	for (i = 0; i < n; i++)
 		verify_account(verify, id[i], code[i]);
 	verify->account_code = NULL;

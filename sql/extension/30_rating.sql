@@ -39,6 +39,12 @@ CREATE FUNCTION prepay.open_usage(site_id int, tier_extra bigint[], tier_base by
 	AS 'MODULE_PATHNAME', 'prepay_open_usage' LANGUAGE C STABLE STRICT ROWS 5;
 COMMENT ON FUNCTION prepay.open_usage(int, bigint[], bytea, bytea[]) IS 'Usage of an account that is not sealed yet, priced; what usage_daily adds to the sealed lines.';
 
+CREATE FUNCTION prepay.unpaid_energy(site_id int, meter_id int,
+		OUT day date, OUT wh bigint, OUT estimated_wh bigint, OUT from_time timestamptz, OUT to_time timestamptz,
+		OUT since timestamptz, OUT until timestamptz) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'prepay_unpaid_energy' LANGUAGE C STABLE STRICT ROWS 10;
+COMMENT ON FUNCTION prepay.unpaid_energy(int, int) IS 'Energy of a meter that no account pays for, by local day: of times when it belonged to none, or of a check meter. For the views.';
+
 CREATE FUNCTION prepay.change_meter(meter text, changes jsonb, effective timestamptz DEFAULT NULL) RETURNS void
 	AS 'MODULE_PATHNAME', 'prepay_change_meter' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION prepay.change_meter(text, jsonb, timestamptz) IS 'Change ratio, register_max or reverse_energy of a meter from a time on; energy since then is rated again.';

@@ -5,10 +5,12 @@ GRANT USAGE ON SCHEMA prepay TO prepay_admin, prepay_supervisor, prepay_cashier,
 
 -- Reading: the views (they show the sites of operator_site), and what they call.
 GRANT SELECT ON prepay.account_status, prepay.meter_status, prepay.gateway_status, prepay.ledger,
-	prepay.usage_daily, prepay.alarm_active, prepay.alarm_history, prepay.readings
+	prepay.usage_daily, prepay.unowned_energy, prepay.check_energy, prepay.alarm_active, prepay.alarm_history,
+	prepay.readings
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
 GRANT EXECUTE ON FUNCTION prepay.now(), prepay.is_code(text), prepay.my_site(int), prepay.balance(int, int),
 	prepay.state_color(text), prepay.open_usage(int, bigint[], bytea, bytea[]),
+	prepay.unpaid_energy(int, int),
 	prepay.verify(text, text, timestamptz), prepay.tick(int)
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
 GRANT EXECUTE ON FUNCTION prepay.now(), prepay.tick(int) TO prepay_agent;

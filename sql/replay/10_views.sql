@@ -56,6 +56,27 @@ FROM prepay.site s
 	LEFT JOIN prepay.meter m ON m.site_id = u.site_id AND m.meter_id = u.meter_id
 WHERE prepay.my_site(s.site_id);
 
+-- Energy of times when a meter belonged to no account: never charged, reported here.
+CREATE OR REPLACE VIEW prepay.unowned_energy AS
+SELECT s.code AS site, m.code AS meter, u.day, round(u.wh / 1000.0, 3) AS kwh, u.from_time, u.to_time,
+	u.since, u.until, round(u.estimated_wh / 1000.0, 3) AS estimated_kwh, p.code AS place, p.name AS place_name,
+	m.name
+FROM prepay.site s
+	JOIN prepay.meter m USING (site_id)
+	LEFT JOIN prepay.place p USING (site_id, place_id)
+	CROSS JOIN LATERAL prepay.unpaid_energy(m.site_id, m.meter_id) u
+WHERE prepay.my_site(s.site_id) AND m.purpose = 'prepaid';
+
+-- What check meters measured: energy only.
+CREATE OR REPLACE VIEW prepay.check_energy AS
+SELECT s.code AS site, m.code AS meter, u.day, round(u.wh / 1000.0, 3) AS kwh,
+	round(u.estimated_wh / 1000.0, 3) AS estimated_kwh, p.code AS place, p.name AS place_name, m.name, m.circuit
+FROM prepay.site s
+	JOIN prepay.meter m USING (site_id)
+	LEFT JOIN prepay.place p USING (site_id, place_id)
+	CROSS JOIN LATERAL prepay.unpaid_energy(m.site_id, m.meter_id) u
+WHERE prepay.my_site(s.site_id) AND m.purpose = 'check';
+
 CREATE OR REPLACE VIEW prepay.ledger AS
 SELECT s.code AS site, a.code AS account, e.seq, e.kind, e.amount, e.balance_after, e.booked_at, e.day,
 	e.key, e.ref_seq, e.operator, e.tender, e.till, e.receipt_no, e.note, a.customer, e.recorded_at

@@ -217,3 +217,22 @@ SELECT prepay.add_meter('C', 'M1', 21, '2026-03-05 14:00+08');
 \set VERBOSITY default
 SELECT account, meters FROM prepay.account_status WHERE account IN ('B', 'C') ORDER BY account;
 SELECT * FROM prepay.verify();
+
+-- A reading whose energy was two accounts' waits for both: one of them has no tariff yet.
+SELECT prepay.create_site('mall', 'Mall', 'Asia/Shanghai');
+SELECT prepay.define_tariff('mall/one', '{"prices": 1}');
+INSERT INTO prepay.meter (site_id, code) VALUES (2, 'N1');
+SET prepay.now = '2026-03-09 00:00+08';
+SELECT prepay.open_account('mall/A', 'Customer') > 0 AS a, prepay.open_account('mall/B', 'Customer', tariff => 'one') > 0 AS b;
+SELECT prepay.add_meter('mall/A', 'mall/N1', 0);
+SET prepay.now = '2026-03-09 12:00+08';
+SELECT prepay.remove_meter('mall/A', 'mall/N1'), prepay.add_meter('mall/B', 'mall/N1');
+SET prepay.now = '2026-03-10 00:00+08';
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) VALUES (2, 1, '2026-03-10 00:00+08', 24);
+SELECT count(*) FROM prepay.usage_daily WHERE site = 'mall';
+SELECT reason, status FROM prepay.reading_review WHERE site_id = 2;
+SELECT prepay.assign_tariff('mall/A', 'one');
+SELECT pg_temp.ticks();
+SELECT account, kwh FROM prepay.usage_daily WHERE site = 'mall' ORDER BY account;
+SELECT reason, status FROM prepay.reading_review WHERE site_id = 2;
+SELECT * FROM prepay.verify();

@@ -20,6 +20,9 @@ SELECT prepay.set_setting('town', 'tariff', 'flat'), prepay.set_setting('mall', 
 SET prepay.now = '2026-03-01 12:00+08';
 INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, relay_closed)
 SELECT s, 1, timestamptz '2026-03-01 00:00+08' + n * interval '1 hour', kwh, true FROM generate_series(1, 2) AS s, (VALUES (1, 0), (2, 50), (3, -1)) AS v (n, kwh);
+INSERT INTO prepay.meter (site_id, code, purpose) VALUES (1, 'VACANT', 'prepaid'), (2, 'VACANT', 'prepaid'), (1, 'CHECK', 'check'), (2, 'CHECK', 'check');
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh)
+SELECT site_id, meter_id, timestamptz '2026-03-01 00:00+08' + n * interval '1 hour', n FROM prepay.meter, generate_series(1, 2) AS n WHERE code IN ('VACANT', 'CHECK');
 SELECT site, account, balance FROM prepay.account_status ORDER BY site;
 
 -- One role a verb, all at the town; the stranger has none.
@@ -101,7 +104,8 @@ INSERT INTO deed (what, statement) VALUES
 	('give itself a site', $$INSERT INTO prepay.operator_site (site_id, operator) VALUES (2, current_user)$$),
 	('set the clock', $$SET LOCAL prepay.now = '2030-01-01 00:00+08'$$),
 	('install', $$SELECT prepay.install()$$),
-	('open_usage', $$SELECT prepay.open_usage(1, '{}', '', '{}')$$);
+	('open_usage', $$SELECT prepay.open_usage(1, '{}', '', '{}')$$),
+	('unpaid_energy', $$SELECT prepay.unpaid_energy(1, 1)$$);
 SELECT what, r.admin, r.supervisor, r.cashier, r.dispatcher, r.analyst, r.agent, r.agent2, r.placeless, r.stranger
 FROM deed CROSS JOIN LATERAL (SELECT
 	pg_temp.attempt('regress_prepay_admin', statement) AS admin, pg_temp.attempt('regress_prepay_supervisor', statement) AS supervisor,
