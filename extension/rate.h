@@ -191,10 +191,10 @@ extern RateResult rate_walk(const RatePiece *piece, int n, const TariffExtra *ex
 /*
  * Turn lines into bill lines with exact amounts. before holds the positions at
  * the start of the first line's day (needed by proportional versions only, may
- * then not be NULL); a period that is not open there begins at 0. Lines are taken in (day, version,
- * meter) order. Energy lines come first, then the surcharges that rest on energy per (meter, day,
- * version). The sum over all bill lines is exact; for chronological versions it equals sum of wh *
- * tariff->unit[period][tier].
+ * then not be NULL); a period that is not open there begins at 0. Lines are taken by
+ * day, begin of the version, meter. Energy lines come first, then the surcharges that
+ * rest on energy per (meter, day, version). The sum over all bill lines is exact; for
+ * chronological versions it equals sum of wh * tariff->unit[period][tier].
  */
 extern RateResult rate_bill(const RateLine *line, int n, const TariffExtra *extra,
 							const RatePositionVec *before, BillVec *bill);

@@ -37,7 +37,12 @@ compare_step(const RateLine *a, const RateLine *b)
 	if (a->tariff_id != b->tariff_id)
 		return a->tariff_id < b->tariff_id ? -1 : 1;
 	if (a->version != b->version)
+	{
+		/* By when they hold: a later version may have been put before an earlier one. */
+		if (a->tariff->valid_from != b->tariff->valid_from)
+			return a->tariff->valid_from < b->tariff->valid_from ? -1 : 1;
 		return a->version < b->version ? -1 : 1;
+	}
 	if (a->meter_id != b->meter_id)
 		return a->meter_id < b->meter_id ? -1 : 1;
 	return 0;

@@ -87,6 +87,7 @@ typedef struct TariffDay
 
 typedef struct Tariff
 {
+	int64_t valid_from; /* of the version, by whoever keeps versions: the order of their energy */
 	int n_period;
 	char period_name[TARIFF_MAX_PERIODS][TARIFF_NAME_MAX];
 

@@ -137,6 +137,7 @@ read_versions(const Site *site, CacheEntry *entry)
 			version->tariff = compile(site->site_id, entry->key.tariff_id, version->version,
 									  DatumGetJsonbP(db_value(i, 5, &isnull)));
 		fresh.has_calendar |= version->tariff->calendar[0] != '\0';
+		version->tariff->valid_from = version->valid_from;
 	}
 	fresh.n = n;
 	fresh.code = n ? MemoryContextStrdup(cache_memory, db_text(0, 1)) : NULL;

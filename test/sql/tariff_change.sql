@@ -94,3 +94,16 @@ SELECT prepay.tick();
 SELECT day, tier, kwh, amount FROM prepay.usage_daily WHERE account = 'family' ORDER BY day, tier;
 SELECT kind, amount FROM prepay.ledger WHERE account = 'family' ORDER BY seq;
 SELECT * FROM prepay.verify();
+
+-- A version that was made last may hold first: the energy of a day is taken in the order of time. 2 kWh at 5 in
+-- the morning, then 2 kWh beyond the bound at 10.
+SET prepay.now = '2026-06-03 00:00';
+INSERT INTO prepay.meter (site_id, code) VALUES (1, 'order');
+SELECT prepay.define_tariff('a/order', '{"prices": 1}') AS one,
+	prepay.define_tariff('a/order', '{"tiers": {"upto": [2], "allocation": "proportional"}, "prices": [0, 10]}', '2026-06-01 12:00', '{"retroactive": true}') AS two,
+	prepay.define_tariff('a/order', '{"prices": 5}', '2026-06-01 00:00', '{"retroactive": true}') AS three;
+SELECT prepay.open_account('a/order', 'Customer', tariff => 'order') > 0 AS opened;
+SELECT prepay.add_meter('a/account:order', 'a/meter:order', effective => '2026-06-01 00:00');
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh)
+SELECT 1, meter_id, at, kwh FROM prepay.meter, (VALUES (timestamptz '2026-06-01 00:00', 0), ('2026-06-01 12:00', 2), ('2026-06-02 00:00', 4)) AS v (at, kwh) WHERE site_id = 1 AND code = 'order';
+SELECT version, tier, kwh, amount FROM prepay.usage_daily WHERE account = 'order' ORDER BY version;
