@@ -36,5 +36,6 @@
 #define ERRCODE_PP_BAD_SETTING PP_ERRCODE('0', '6', '2')	/* unknown setting or value */
 #define ERRCODE_PP_BAD_IMPORT PP_ERRCODE('0', '7', '0')		/* import row faulty */
 #define ERRCODE_PP_BAD_PROFILE PP_ERRCODE('0', '8', '0')	/* meter profile refused */
+#define ERRCODE_PP_BAD_TEMPLATE PP_ERRCODE('0', '8', '1')	/* template of a receipt refused */
 
 #endif

@@ -79,10 +79,19 @@ WHERE prepay.my_site(s.site_id) AND m.purpose = 'check';
 
 CREATE OR REPLACE VIEW prepay.ledger AS
 SELECT s.code AS site, a.code AS account, e.seq, e.kind, e.amount, e.balance_after, e.booked_at, e.day,
-	e.key, e.ref_seq, e.operator, e.tender, e.till, e.receipt_no, e.note, a.customer, e.recorded_at
+	e.key, e.ref_seq, e.operator, e.tender, e.till, e.receipt_no, e.note, a.customer, e.recorded_at, e.hash
 FROM prepay.site s
 	JOIN prepay.account a USING (site_id)
 	JOIN prepay.ledger_entry e USING (site_id, account_id)
+WHERE prepay.my_site(s.site_id);
+
+CREATE OR REPLACE VIEW prepay.receipt_prints AS
+SELECT s.code AS site, a.code AS account, r.seq, r.print_no, r.print_no > 1 AS reprint, r.printed_at, r.operator,
+	r.template, r.language, e.kind, e.amount, e.receipt_no
+FROM prepay.site s
+	JOIN prepay.account a USING (site_id)
+	JOIN prepay.receipt_print r USING (site_id, account_id)
+	JOIN prepay.ledger_entry e USING (site_id, account_id, seq)
 WHERE prepay.my_site(s.site_id);
 
 CREATE OR REPLACE VIEW prepay.alarm_history AS

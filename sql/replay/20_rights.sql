@@ -14,6 +14,7 @@ ALTER TABLE prepay.tariff_assignment ENABLE ROW LEVEL SECURITY;
 ALTER TABLE prepay.command ENABLE ROW LEVEL SECURITY;
 ALTER TABLE prepay.agent ENABLE ROW LEVEL SECURITY;
 ALTER TABLE prepay.operator_site ENABLE ROW LEVEL SECURITY;
+ALTER TABLE prepay.receipt_template ENABLE ROW LEVEL SECURITY;
 
 DROP POLICY IF EXISTS by_site ON prepay.site;
 CREATE POLICY by_site ON prepay.site USING (prepay.my_site(site_id));
@@ -43,3 +44,9 @@ DROP POLICY IF EXISTS by_site ON prepay.agent;
 CREATE POLICY by_site ON prepay.agent USING (prepay.my_site(site_id));
 DROP POLICY IF EXISTS by_site ON prepay.operator_site;
 CREATE POLICY by_site ON prepay.operator_site USING (prepay.my_site(site_id));
+
+-- Shipped templates are everybody's to read and nobody's to change.
+DROP POLICY IF EXISTS by_site ON prepay.receipt_template;
+CREATE POLICY by_site ON prepay.receipt_template USING (prepay.my_site(site_id));
+DROP POLICY IF EXISTS shipped ON prepay.receipt_template;
+CREATE POLICY shipped ON prepay.receipt_template FOR SELECT USING (site_id = 0);

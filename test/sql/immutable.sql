@@ -15,6 +15,7 @@ SET prepay.now = '2026-03-03 00:00+08';
 INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh)
 SELECT 1, 1, timestamptz '2026-03-01 00:00+08' + n * interval '12 hours', n FROM generate_series(0, 4) AS n;
 SELECT prepay.tick();
+SELECT prepay.receipt('A1', 1) IS NOT NULL AS printed;
 SELECT (SELECT count(*) > 0 FROM prepay.ledger_entry) AS entries, (SELECT count(*) > 0 FROM prepay.usage_line) AS lines,
 	(SELECT count(*) > 0 FROM prepay.anchor) AS anchors;
 \set VERBOSITY sqlstate
@@ -29,7 +30,7 @@ END $$;
 SELECT relation, pg_temp.attempt(format('UPDATE prepay.%I SET site_id = site_id', relation)) AS update,
 	pg_temp.attempt(format('DELETE FROM prepay.%I', relation)) AS delete,
 	pg_temp.attempt(format('TRUNCATE prepay.%I CASCADE', relation)) AS truncate
-FROM unnest('{ledger_entry,usage_line,reading,posting,tariff_version,anchor}'::text[]) AS relation;
+FROM unnest('{ledger_entry,usage_line,reading,posting,tariff_version,anchor,receipt_print}'::text[]) AS relation;
 SELECT pg_temp.attempt('TRUNCATE prepay.reading_default') AS truncate_partition,
 	pg_temp.attempt('DELETE FROM prepay.reading_default') AS delete_partition,
 	pg_temp.attempt('TRUNCATE prepay.site CASCADE') AS truncate_all,

@@ -18,6 +18,8 @@ SELECT prepay.open_account('town/A1', 'Zhang', meters => '{town/M1}', opening_ba
 -- Something of everything at both: settings, readings, usage, alarms, commands, reviews.
 SELECT prepay.set_setting('town', 'tariff', 'flat'), prepay.set_setting('mall', 'tariff', 'flat');
 SET prepay.now = '2026-03-01 12:00+08';
+INSERT INTO prepay.receipt_template (site_id, code, language, body) SELECT s, 'slip', 'zh', '{account}' FROM generate_series(1, 2) AS s;
+SELECT prepay.receipt(s || '/A1', 1, 'slip') FROM unnest('{town,mall}'::text[]) AS s;
 INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, relay_closed)
 SELECT s, 1, timestamptz '2026-03-01 00:00+08' + n * interval '1 hour', kwh, true FROM generate_series(1, 2) AS s, (VALUES (1, 0), (2, 50), (3, -1)) AS v (n, kwh);
 INSERT INTO prepay.meter (site_id, code, purpose) VALUES (1, 'VACANT', 'prepaid'), (2, 'VACANT', 'prepaid'), (1, 'CHECK', 'check'), (2, 'CHECK', 'check');
@@ -70,6 +72,13 @@ INSERT INTO deed (what, statement) VALUES
 	('change an account', $$SELECT prepay.update_account('town/A1', '{"note": "x"}')$$),
 	('sell', $$SELECT prepay.sell('town/A1', 5, 's')$$),
 	('sell elsewhere', $$SELECT prepay.sell('mall/A1', 5, 's')$$),
+	('print a receipt', $$SELECT prepay.receipt('town/A1', 1)$$),
+	('print one elsewhere', $$SELECT prepay.receipt('mall/A1', 1)$$),
+	('add a template', $$INSERT INTO prepay.receipt_template (site_id, code, language, body) VALUES (1, 'own', 'zh', 'x')$$),
+	('add one elsewhere', $$INSERT INTO prepay.receipt_template (site_id, code, language, body) VALUES (2, 'own', 'zh', 'x')$$),
+	('ship a template', $$INSERT INTO prepay.receipt_template (site_id, code, language, body) VALUES (0, 'own', 'zh', 'x')$$),
+	('make one shipped', $$UPDATE prepay.receipt_template SET site_id = 0 WHERE code = 'slip'$$),
+	('forget a print', $$DELETE FROM prepay.receipt_print$$),
 	('cut a meter', $$SELECT prepay.control('town/M1', 'trip')$$),
 	('read a meter', $$SELECT prepay.control('town/M1', 'read')$$),
 	('cancel a command', $$SELECT prepay.cancel_command(min(command_id)) FROM prepay.command WHERE site_id = 1$$),
@@ -116,6 +125,15 @@ FROM deed CROSS JOIN LATERAL (SELECT
 ORDER BY n;
 SELECT count(*) FROM prepay.ledger_entry;
 
+-- A shipped template is read by all, and changed by nobody but install(): its rows are not there to change.
+SET ROLE regress_prepay_admin;
+BEGIN;
+WITH u AS (UPDATE prepay.receipt_template SET body = 'mine' RETURNING site_id) SELECT array_agg(site_id) AS updated FROM u;
+WITH d AS (DELETE FROM prepay.receipt_template RETURNING site_id) SELECT array_agg(site_id) AS deleted FROM d;
+SELECT site_id, count(*) FROM prepay.receipt_template GROUP BY 1;
+ROLLBACK;
+RESET ROLE;
+
 -- Rows of other sites do not exist: what each view and table shows.
 CREATE FUNCTION pg_temp.sees(role_ text, relation text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -154,7 +172,7 @@ SELECT c.relname FROM pg_class c WHERE relnamespace = 'prepay'::regnamespace AND
 SELECT DISTINCT c.relname, r.rolname FROM pg_class c CROSS JOIN pg_roles r
 WHERE relnamespace = 'prepay'::regnamespace AND relkind IN ('r', 'p') AND r.rolname LIKE 'regress\_prepay%'
 	AND c.relname IN ('ledger_entry', 'usage_line', 'posting', 'account', 'account_state', 'account_meter', 'meter_state', 'meter_control', 'command', 'alarm', 'anchor',
-		'tariff_version', 'tariff_assignment', 'reading_correction', 'reading_mark', 'agent_spool', 'setting', 'site', 'installation')
+		'receipt_print', 'tariff_version', 'tariff_assignment', 'reading_correction', 'reading_mark', 'agent_spool', 'setting', 'site', 'installation')
 	AND has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE');
 SELECT proname FROM pg_proc WHERE pronamespace = 'prepay'::regnamespace AND prosecdef;
 

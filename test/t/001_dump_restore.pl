@@ -43,6 +43,8 @@ my $readings = q{INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, re
 set_clock($node, '2026-03-02T00:00:00+08');
 $node->safe_psql('town', sprintf($readings, '2025-12-28 00:00+08', '2025-12-28 00:00+08', '2026-03-01 23:00+08'));
 $node->safe_psql('town', q{
+	INSERT INTO prepay.receipt_template (site_id, code, language, body) VALUES (1, 'slip', 'zh', '{account} {print_no} {#reprint}{reprint}{/reprint}');
+	SELECT prepay.receipt('town/A1', 1, 'slip');
 	SELECT prepay.sell('town/A1', 33.33, 's1'), prepay.sell('mall/A2', 44.44, 's2', 'wechat', 'note');
 	INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) VALUES (1, 1, '2026-02-01 01:23:45.678901+08', 120.001), (1, 2, '2026-03-01 23:30+08', -5);
 	SELECT prepay.control('town/M3', 'trip', reason => 'works');
@@ -68,6 +70,8 @@ my @facts = (
 	[ 'spools', 'SELECT * FROM prepay.agent_spool' ],
 	[ 'account states', 'SELECT * FROM prepay.account_state ORDER BY 1, 2' ],
 	[ 'meter states', 'SELECT * FROM prepay.meter_state ORDER BY 1, 2' ],
+	[ 'templates', 'SELECT * FROM prepay.receipt_template ORDER BY 1, 2, 3' ],
+	[ 'prints', 'SELECT * FROM prepay.receipt_print ORDER BY 1, 2, 3, 4' ],
 	[ 'models', 'SELECT code, profile FROM prepay.meter_model ORDER BY 1' ],
 	[ 'partitions', q{SELECT inhrelid::regclass::text, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid
 		WHERE inhparent = 'prepay.reading'::regclass ORDER BY 1} ],
@@ -147,6 +151,7 @@ foreach my $place (@all)
 	is($result, $after{first}, "$database works on like the original");
 	is($server->safe_psql($database, q{SELECT (prepay.sell('town/A1', 33.33, 's1')).seq}),
 		$node->safe_psql('town', q{SELECT seq FROM prepay.posting WHERE key = 's1'}), "$database still knows the keys");
+	is($server->safe_psql($database, q{SELECT prepay.receipt('town/A1', 1, 'slip')}), 'A1 2 补打第1次', "$database still knows what was printed");
 	my ($status, undef, $error) = $server->psql($database, 'DROP EXTENSION pg_prepay');
 	like($error, qr/cannot drop extension pg_prepay because other objects depend on it/, "$database: DROP EXTENSION is refused");
 }

@@ -1,0 +1,147 @@
+-- Shipped templates (site_id 0), written anew at every install(): a site changes its own copy of one.
+-- Text: 22 lines of 80 columns, a third of a page of 241 mm continuous paper at 10 characters and
+-- 6 lines an inch, so that the next receipt begins at the perforation. HTML: the same paper by @page.
+INSERT INTO prepay.receipt_template (site_id, code, language, kind, format, copies, body) VALUES
+(0, 'receipt', 'zh', 'receipt', 'text', '{}', $template${site_name:^80}
+{title:^80}
+{reprint:<40}单号      {receipt_no:<30}
+--------------------------------------------------------------------------------
+户名      {customer:<70}
+户号      {account:<30}电话      {phone:<30}
+位置      {place_name:<30}电表      {meters:<30}
+时间      {booked_at:<30}付款方式  {tender:<30}
+--------------------------------------------------------------------------------
+本次金额  {amount:>24}      原单号    {ref_receipt_no:<30}
+大写金额  {currency:<8}{amount_capital:<62}
+上次余额  {balance_before:>24}      原账目    {ref_seq:<30}
+账面余额  {balance_after:>24}      操作员    {operator:<30}
+当前余额  {balance:>24}      收款点    {till:<30}
+--------------------------------------------------------------------------------
+备注      {note:<70}
+账目      {seq:<11}校验  {hash:<23}账本校验  {anchor:<20}
+打印      {printed_at:<30}打印人    {printed_by:<30}
+                                                                                
+收款人(签章) ________________            客户(签字) ________________            
+                                                                                
+                                                                                
+$template$),
+(0, 'receipt', 'en', 'receipt', 'text', '{}', $template${site_name:^80}
+{title:^80}
+{reprint:<40}Number    {receipt_no:<30}
+--------------------------------------------------------------------------------
+Customer  {customer:<70}
+Account   {account:<30}Phone     {phone:<30}
+Place     {place_name:<30}Meters    {meters:<30}
+Time      {booked_at:<30}Paid by   {tender:<30}
+--------------------------------------------------------------------------------
+Amount    {amount:>24} {currency:<5}Original  {ref_receipt_no:<30}
+                                        Its entry {ref_seq:<30}
+Before    {balance_before:>24} {currency:<5}Operator  {operator:<30}
+Posted    {balance_after:>24} {currency:<5}Till      {till:<30}
+Balance   {balance:>24} {currency:<35}          
+--------------------------------------------------------------------------------
+Note      {note:<70}
+Entry     {seq:<11}Hash  {hash:<23}Anchor    {anchor:<20}
+Printed   {printed_at:<30}By        {printed_by:<30}
+                                                                                
+Cashier ____________________            Customer ____________________           
+                                                                                
+                                                                                
+$template$),
+(0, 'receipt-html', 'zh', 'receipt', 'html', '{存根联,客户联,记账联}', $template$<!DOCTYPE html>
+<html lang="zh">
+<head>
+<meta charset="utf-8">
+<title>{title} {receipt_no}</title>
+<style>
+@page { size: 241mm 93.1mm; margin: 5mm 10mm }
+body { margin: 0; font-family: "SimSun", "Noto Sans CJK SC", "WenQuanYi Micro Hei", sans-serif; font-size: 10pt }
+.copy { height: 83mm; overflow: hidden; position: relative; break-after: page }
+.copy:last-child { break-after: auto }
+h1 { margin: 0; font-size: 14pt; text-align: center }
+p { margin: 0; height: 5mm; line-height: 5mm; white-space: nowrap; overflow: hidden }
+.label { position: absolute; top: 0; right: 0 }
+table { width: 100%; table-layout: fixed; border-collapse: collapse }
+td { padding: 0 1mm; height: 5mm; border: 0.2mm solid #000 }
+td div { height: 5mm; line-height: 5mm; white-space: nowrap; overflow: hidden }
+col.name { width: 20mm }
+td.money { text-align: right }
+.proof { font-size: 8pt }
+.sign { margin-top: 4mm }
+.sign span { display: inline-block; width: 33% }
+</style>
+</head>
+<body>
+{#copies}
+<div class="copy">
+<p>{site_name}</p>
+<h1>{title}</h1>
+<div class="label">{copy} <b>{reprint}</b></div>
+<p>单号 {receipt_no}　时间 {booked_at}</p>
+<table>
+<col class="name"><col><col class="name"><col>
+<tr><td>户名</td><td colspan="3"><div><bdi>{customer}</bdi></div></td></tr>
+<tr><td>户号</td><td><div>{account}</div></td><td>电话</td><td><div>{phone}</div></td></tr>
+<tr><td>位置</td><td><div>{place_name}</div></td><td>电表</td><td><div>{meters}</div></td></tr>
+<tr><td>本次金额</td><td class="money">{amount}</td><td>付款方式</td><td>{tender}</td></tr>
+<tr><td>大写金额</td><td colspan="3">{currency} {amount_capital}</td></tr>
+<tr><td>上次余额</td><td class="money">{balance_before}</td><td>收款点</td><td><div>{till}</div></td></tr>
+<tr><td>账面余额</td><td class="money">{balance_after}</td><td>当前余额</td><td class="money">{balance}</td></tr>
+<tr><td>备注</td><td colspan="3"><div>{#ref_seq}原账目 {ref_seq}（{ref_booked_at}）{ref_receipt_no} {/ref_seq}<bdi>{note}</bdi></div></td></tr>
+</table>
+<p class="proof">账目 {seq}　校验 {hash}　账本校验 {anchor}　打印 {printed_at} {printed_by}</p>
+<p class="sign"><span>操作员 {operator}</span><span>收款人（签章）</span><span>客户（签字）</span></p>
+</div>
+{/copies}
+</body>
+</html>
+$template$),
+(0, 'receipt-html', 'en', 'receipt', 'html', '{Stub,Customer,Accounts}', $template$<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title} {receipt_no}</title>
+<style>
+@page { size: 241mm 93.1mm; margin: 5mm 10mm }
+body { margin: 0; font-family: "Noto Sans CJK SC", "WenQuanYi Micro Hei", sans-serif; font-size: 10pt }
+.copy { height: 83mm; overflow: hidden; position: relative; break-after: page }
+.copy:last-child { break-after: auto }
+h1 { margin: 0; font-size: 14pt; text-align: center }
+p { margin: 0; height: 5mm; line-height: 5mm; white-space: nowrap; overflow: hidden }
+.label { position: absolute; top: 0; right: 0 }
+table { width: 100%; table-layout: fixed; border-collapse: collapse }
+td { padding: 0 1mm; height: 5mm; border: 0.2mm solid #000 }
+td div { height: 5mm; line-height: 5mm; white-space: nowrap; overflow: hidden }
+col.name { width: 24mm }
+td.money { text-align: right }
+.proof { font-size: 8pt }
+.sign { margin-top: 4mm }
+.sign span { display: inline-block; width: 33% }
+</style>
+</head>
+<body>
+{#copies}
+<div class="copy">
+<p>{site_name}</p>
+<h1>{title}</h1>
+<div class="label">{copy} <b>{reprint}</b></div>
+<p>No. {receipt_no} &emsp; {booked_at}</p>
+<table>
+<col class="name"><col><col class="name"><col>
+<tr><td>Customer</td><td colspan="3"><div><bdi>{customer}</bdi></div></td></tr>
+<tr><td>Account</td><td><div>{account}</div></td><td>Phone</td><td><div>{phone}</div></td></tr>
+<tr><td>Place</td><td><div>{place_name}</div></td><td>Meters</td><td><div>{meters}</div></td></tr>
+<tr><td>Amount</td><td class="money">{amount} {currency}</td><td>Paid by</td><td>{tender}</td></tr>
+<tr><td>Before</td><td class="money">{balance_before} {currency}</td><td>Till</td><td><div>{till}</div></td></tr>
+<tr><td>Posted</td><td class="money">{balance_after} {currency}</td><td>Balance</td><td class="money">{balance} {currency}</td></tr>
+<tr><td>Note</td><td colspan="3"><div>{#ref_seq}Of entry {ref_seq} ({ref_booked_at}) {ref_receipt_no} {/ref_seq}<bdi>{note}</bdi></div></td></tr>
+</table>
+<p class="proof">Entry {seq} &emsp; Hash {hash} &emsp; Anchor {anchor} &emsp; Printed {printed_at} {printed_by}</p>
+<p class="sign"><span>Operator {operator}</span><span>Cashier</span><span>Customer</span></p>
+</div>
+{/copies}
+</body>
+</html>
+$template$)
+ON CONFLICT (site_id, code, language) DO UPDATE SET kind = EXCLUDED.kind, format = EXCLUDED.format,
+	copies = EXCLUDED.copies, body = EXCLUDED.body;
