@@ -8,6 +8,7 @@
 #include "common/int.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "tcop/dest.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -139,22 +140,26 @@ db_leave(DbSession *session)
 	SPI_finish();
 }
 
+static void
+prepare(DbQuery *query)
+{
+	SPIPlanPtr plan;
+
+	if (query->plan)
+		return;
+	plan = SPI_prepare_cursor(query->sql, query->nargs, query->type, CURSOR_OPT_GENERIC_PLAN);
+	if (plan == NULL)
+		elog(ERROR, "cannot prepare \"%s\": %s", query->sql, SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	query->plan = plan;
+}
+
 uint64
 db_run_nulls(DbQuery *query, const Datum *args, const char *nulls)
 {
 	int result;
 
-	if (query->plan == NULL)
-	{
-		SPIPlanPtr plan =
-			SPI_prepare_cursor(query->sql, query->nargs, query->type, CURSOR_OPT_GENERIC_PLAN);
-
-		if (plan == NULL)
-			elog(ERROR, "cannot prepare \"%s\": %s", query->sql,
-				 SPI_result_code_string(SPI_result));
-		SPI_keepplan(plan);
-		query->plan = plan;
-	}
+	prepare(query);
 	result = SPI_execute_plan(query->plan, (Datum *) args, nulls, false, 0);
 	if (result < 0)
 		elog(ERROR, "cannot run \"%s\": %s", query->sql, SPI_result_code_string(result));
@@ -236,6 +241,64 @@ db_run_rows(DbRowsQuery *query, const Datum *fixed, const DbRows *rows)
 			args[arg] = rows->value[i][0];
 	}
 	return db_run_nulls(chosen, args, nulls);
+}
+
+/* Rows go from the executor to take(), without a copy of them in between. */
+typedef struct ScanReceiver
+{
+	DestReceiver receiver;
+	DbTakeRow take;
+	void *context;
+	MemoryContext row; /* what take() allocates */
+} ScanReceiver;
+
+static void
+scan_startup(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static bool
+scan_receive(TupleTableSlot *slot, DestReceiver *self)
+{
+	ScanReceiver *scan = (ScanReceiver *) self;
+	MemoryContext old = MemoryContextSwitchTo(scan->row);
+
+	slot_getallattrs(slot);
+	scan->take(scan->context, slot->tts_values, slot->tts_isnull);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(scan->row);
+	return true;
+}
+
+static void
+scan_end(DestReceiver *self)
+{
+}
+
+void
+db_scan(DbQuery *query, const Datum *args, DbTakeRow take, void *context)
+{
+	ScanReceiver scan = { .receiver = { scan_receive, scan_startup, scan_end, scan_end, DestNone },
+						  .take = take,
+						  .context = context };
+	SPIExecuteOptions options = { .dest = &scan.receiver };
+	int result;
+	int i;
+
+	prepare(query);
+	scan.row = AllocSetContextCreate(CurrentMemoryContext, "prepay row", ALLOCSET_SMALL_SIZES);
+	options.params = makeParamList(query->nargs);
+	for (i = 0; i < query->nargs; i++)
+	{
+		options.params->params[i].value = args[i];
+		options.params->params[i].isnull = false;
+		options.params->params[i].pflags = PARAM_FLAG_CONST;
+		options.params->params[i].ptype = query->type[i];
+	}
+	result = SPI_execute_plan_extended(query->plan, &options);
+	if (result < 0)
+		elog(ERROR, "cannot run \"%s\": %s", query->sql, SPI_result_code_string(result));
+	MemoryContextDelete(scan.row);
 }
 
 void

@@ -89,6 +89,12 @@ extern uint64 db_run_nulls(DbQuery *query, const Datum *args, const char *nulls)
 /* Room for n rows without NULLs, and the statement run over them; n > 0. */
 extern DbRows db_rows(const DbRowsQuery *query, int n);
 extern uint64 db_run_rows(DbRowsQuery *query, const Datum *fixed, const DbRows *rows);
+/*
+ * Hand each row to take() as it comes, in memory that is gone after it: for many rows.
+ * take() must not run statements; args may not be NULL.
+ */
+typedef void (*DbTakeRow)(void *context, const Datum *value, const bool *isnull);
+extern void db_scan(DbQuery *query, const Datum *args, DbTakeRow take, void *context);
 /* Statement built at run time; identifiers in it must come from quote_identifier(). */
 extern void db_execute(const char *sql);
 

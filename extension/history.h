@@ -1,5 +1,5 @@
 /*
- * history.h: what a meter showed over a time, and the energy between its readings.
+ * history.h: what meters showed over a time, who had them, and the energy between their readings.
  */
 #ifndef PREPAY_HISTORY_H
 #define PREPAY_HISTORY_H
@@ -11,6 +11,15 @@
 #include "site.h"
 #include "tou.h"
 
+/* A time in which a meter belonged to an account. */
+typedef struct Term
+{
+	int32 account_id;
+	int32 meter_id;
+	TimestampTz from;
+	TimestampTz to;
+} Term;
+
 /* Ratio, modulus, reverse rule and time-of-use registers of a meter from a time on. */
 typedef struct MeterFacts
 {
@@ -21,16 +30,18 @@ typedef struct MeterFacts
 	TouMap tou;
 } MeterFacts;
 
-/* A reading that counts, or that waits for a tariff. */
+/* A reading that counts, or that waits for a tariff, or that is held. */
 typedef struct Believed
 {
 	TimestampTz read_at;
 	int64 wh;			 /* as displayed, corrections applied */
 	int64 reverse_wh;	 /* -1: not read */
 	int64 reverse_known; /* the last one read up to here; -1: none */
-	bool is_baseline;	 /* the register begins anew: no energy up to here */
-	bool was_waiting;
 	TouRegisters tou;
+	int8 relay_closed; /* -1 not read, 0 open, 1 closed */
+	bool held;		   /* under review or rejected: it tells nothing but the relay */
+	bool is_baseline;  /* the register begins anew: no energy up to here */
+	bool was_waiting;
 } Believed;
 
 typedef struct MeterHistory
@@ -41,8 +52,17 @@ typedef struct MeterHistory
 	int n_cut;
 	TimestampTz *cut; /* where a fact or the owner changes: ascending, each once */
 	int n;
+	int room;
 	Believed *reading; /* ascending */
 } MeterHistory;
+
+typedef struct History
+{
+	int n_term;
+	Term *term; /* by account, meter, time */
+	int n_meter;
+	MeterHistory *meter; /* ascending by meter_id */
+} History;
 
 /* Energy after the ratio of a part of an interval in which neither owner nor facts change. */
 typedef struct EnergyPart
@@ -56,21 +76,38 @@ typedef struct EnergyPart
 } EnergyPart;
 
 /*
- * Believed readings from the last rated one at or before `from` to the first at or
- * after `to`, both may be infinite, with all that holds of the meter.
+ * Terms of these accounts (ascending) that end after `from`, and the history of their
+ * meters over [from, to): see history_load_meters(). Check meters have no term.
  */
-extern void history_load(const Site *site, int32 meter_id, TimestampTz from, TimestampTz to,
-						 MeterHistory *history);
+extern void history_load(const Site *site, const int32 *account_id, int n, TimestampTz from,
+						 TimestampTz to, History *history);
+/*
+ * What holds of these meters (ascending), and their readings from the last one that counts
+ * at or before `from` to the first at or after `to`; both may be infinite.
+ */
+extern void history_load_meters(const Site *site, const int32 *meter_id, int n, TimestampTz from,
+								TimestampTz to, History *history);
 
+/* NULL: not loaded. */
+extern const MeterHistory *history_meter(const History *history, int32 meter_id);
+/* The terms of one account: their number, the first in *term. */
+extern int history_terms(const History *history, int32 account_id, const Term **term);
+/*
+ * Readings that tell the energy of [from, to), as [*begin, *end): from the last one that
+ * counts at or before `from`, else the first loaded, to the first at or after `to`.
+ */
+extern void history_range(const MeterHistory *meter, TimestampTz from, TimestampTz to, int *begin,
+						  int *end);
 /* The facts in force at an instant. */
-extern const MeterFacts *history_facts(const MeterHistory *history, TimestampTz instant);
+extern const MeterFacts *history_facts(const MeterHistory *meter, TimestampTz instant);
 
 /*
- * The energy between two neighbouring believed readings, cut wherever owner or facts
+ * The energy between two neighbouring readings that count, cut wherever owner or facts
  * change. It depends on the meter alone, so the parts of all owners and of the times
- * without one add up to the whole. Their number is returned; 0 at a new baseline.
+ * without one add up to the whole. part has room for n_cut + 1 entries; their number is
+ * returned, 0 at a new baseline.
  */
-extern int history_parts(const MeterHistory *history, const Believed *from, const Believed *to,
-						 EnergyPart **part);
+extern int history_parts(const MeterHistory *meter, const Believed *from, const Believed *to,
+						 EnergyPart *part);
 
 #endif

@@ -22,53 +22,18 @@
 #include "utils/date.h"
 
 #include "db.h"
-#include "history.h"
 #include "seal.h"
 #include "tariff_store.h"
-
-/* A meter that belonged to the account for a time. */
-typedef struct Term
-{
-	int32 meter_id;
-	TimestampTz from;
-	TimestampTz to;
-} Term;
-
-static int
-load_terms(const Site *site, int32 account_id, TimestampTz from, Term **terms)
-{
-	static DbQuery query = {
-		"SELECT a.meter_id, a.valid_from, a.valid_to FROM prepay.account_meter a"
-		" JOIN prepay.meter m USING (site_id, meter_id)"
-		" WHERE a.site_id = $1 AND a.account_id = $2 AND a.valid_to > $3"
-		" AND a.valid_from < a.valid_to AND m.purpose = 'prepaid'"
-		" ORDER BY a.meter_id, a.valid_from",
-		3,
-		{ INT4OID, INT4OID, TIMESTAMPTZOID }
-	};
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id),
-					 TimestampTzGetDatum(from) };
-	int n = db_run(&query, args);
-	int i;
-
-	*terms = palloc(sizeof(Term) * Max(n, 1));
-	for (i = 0; i < n; i++)
-	{
-		(*terms)[i].meter_id = db_int32(i, 1);
-		(*terms)[i].from = db_time(i, 2);
-		(*terms)[i].to = db_time(i, 3);
-	}
-	return n;
-}
 
 typedef struct IntervalWork
 {
 	const Site *site;
 	const Term *term;
 	const MeterHistory *history;
-	const TariffRules *rules;
-	const Tariff *draft; /* holds throughout instead of what is in force; NULL: none */
+	const RateSpan *span; /* in force, from before the interval at hand on */
+	int n_span;
 	int64 gap_us;
+	EnergyPart *part; /* room for the parts of an interval */
 	RatePieceVec *pieces;
 } IntervalWork;
 
@@ -91,8 +56,8 @@ part_by_period(const EnergyPart *part, const RateSpan *span, int n, int64_t *by_
 static RateResult
 part_pieces(const IntervalWork *work, const EnergyPart *part, bool estimated)
 {
-	RateSpan drafted = { .from = part->from, .to = part->to, .tariff = work->draft };
-	RateSpan *span = &drafted;
+	const RateSpan *span = work->span;
+	const RateSpan *end = work->span + work->n_span;
 	int32 meter_id = work->term->meter_id;
 	const CalZone *zone = work->site->zone;
 	int64_t by_period[TARIFF_MAX_PERIODS];
@@ -100,8 +65,10 @@ part_pieces(const IntervalWork *work, const EnergyPart *part, bool estimated)
 	int64 by_time = part->wh;
 	int n = 1;
 
-	if (work->draft == NULL)
-		n = tariff_spans(work->site, work->rules, part->from, part->to, &span);
+	for (; span + 1 < end && span->to <= part->from; span++)
+		;
+	for (; span + n < end && span[n].from < part->to; n++)
+		;
 	if (part_by_period(part, span, n, by_period))
 	{
 		RateResult result = rate_split_periods(zone, span, n, meter_id, part->from, part->to,
@@ -144,8 +111,8 @@ other_part_waits(const IntervalWork *work, const EnergyPart *part)
 static RateResult
 interval_pieces(const IntervalWork *work, const Believed *from, const Believed *to)
 {
-	EnergyPart *part;
-	int parts = history_parts(work->history, from, to, &part);
+	const EnergyPart *part = work->part;
+	int parts = history_parts(work->history, from, to, work->part);
 	bool estimated = to->read_at - from->read_at > work->gap_us;
 	int i;
 
@@ -205,46 +172,45 @@ result_meter(RerateResult *result, int32 meter_id)
 	return &result->meter[result->n_meter++];
 }
 
-static void
-term_pieces(const Site *site, const RerateAsk *ask, const Term *term, TimestampTz from,
-			RatePieceVec *pieces, RerateResult *result)
+static TimestampTz
+ask_until(const RerateAsk *ask)
 {
-	MeterHistory history;
-	TariffRules rules = tariff_rules(site, term->meter_id, ask->account_id);
-	IntervalWork work = { site, term, &history, &rules, ask->draft, ask->gap_us, pieces };
-	RerateMeter *meter = result_meter(result, term->meter_id);
-	const Believed *last = NULL;
-	int i;
+	return ask->until == 0 ? DT_NOEND : ask->until;
+}
 
-	history_load(site, term->meter_id, Max(from, term->from), term->to, &history);
-	for (i = 0; i < history.n; i++)
+/* What is in force for a meter of the account over [from, to). */
+static int
+spans_in_force(const Site *site, const RerateAsk *ask, int32 meter_id, TimestampTz from,
+			   TimestampTz to, RateSpan **span)
+{
+	TariffRules rules;
+
+	if (ask->draft == NULL)
 	{
-		const Believed *reading = &history.reading[i];
-		int before = pieces->n;
-
-		if (last)
-		{
-			RateResult split = interval_pieces(&work, last, reading);
-
-			if (split == RATE_OVERFLOW)
-				out_of_range("energy");
-			note_waiting(result, term->meter_id, reading, split == RATE_NO_TARIFF);
-			if (split == RATE_NO_TARIFF)
-			{
-				pieces->n = before;
-				continue;
-			}
-		}
-		last = reading;
+		rules = tariff_rules(site, meter_id, ask->account_id);
+		return tariff_spans(site, &rules, from, to, span);
 	}
-	if (last == NULL)
-		return;
+	*span = palloc0(sizeof(RateSpan));
+	(*span)->from = from;
+	(*span)->to = to;
+	(*span)->tariff = ask->draft;
+	return 1;
+}
+
+/* Where the meter stands after its last rated reading, and whether more is to come. */
+static void
+note_register(const Site *site, const Term *term, const MeterHistory *history, int begin,
+			  const Believed *last, RerateResult *result)
+{
+	RerateMeter *meter = result_meter(result, term->meter_id);
+	const Believed *reading;
+
 	meter->has_register = true;
 	meter->last_read_at = last->read_at;
 	meter->register_wh = last->wh;
-	for (i = 0; i < history.n && history.reading[i].read_at <= last->read_at; i++)
-		if (history.reading[i].reverse_wh >= 0)
-			meter->reverse_wh = history.reading[i].reverse_wh;
+	for (reading = &history->reading[begin]; reading <= last; reading++)
+		if (reading->reverse_wh >= 0 && !reading->held)
+			meter->reverse_wh = reading->reverse_wh;
 	/* What a meter used until it left is known once it was read at or after that moment. */
 	if (term->to != DT_NOEND && last->read_at < term->to)
 	{
@@ -256,13 +222,78 @@ term_pieces(const Site *site, const RerateAsk *ask, const Term *term, TimestampT
 }
 
 static void
-drop_pieces_before(RatePieceVec *pieces, int32 day)
+term_pieces(const Site *site, const RerateAsk *ask, const History *all, const Term *term,
+			TimestampTz from, RatePieceVec *pieces, RerateResult *result)
+{
+	const MeterHistory *history = history_meter(all, term->meter_id);
+	IntervalWork work = {
+		.site = site, .term = term, .history = history, .gap_us = ask->gap_us, .pieces = pieces
+	};
+	RerateInterval interval = { .meter_id = term->meter_id,
+								.term_from = term->from,
+								.term_to = term->to };
+	RateSpan *span;
+	const Believed *last = NULL;
+	int begin;
+	int end;
+	int i;
+
+	(void) result_meter(result, term->meter_id);
+	history_range(history, Max(from, term->from), Min(term->to, ask_until(ask)), &begin, &end);
+	if (begin == end)
+		return;
+	work.n_span = spans_in_force(site, ask, term->meter_id, history->reading[begin].read_at,
+								 history->reading[end - 1].read_at, &span);
+	work.span = span;
+	work.part = palloc(sizeof(EnergyPart) * (history->n_cut + 1));
+	for (i = begin; i < end; i++)
+	{
+		const Believed *reading = &history->reading[i];
+		int before = pieces->n;
+		RateResult split;
+
+		if (reading->held)
+			continue;
+		if (last == NULL)
+		{
+			last = reading;
+			interval.is_first = reading->read_at > Max(from, term->from);
+			continue;
+		}
+		for (; work.n_span > 1 && work.span->to <= last->read_at; work.n_span--)
+			work.span++;
+		split = interval_pieces(&work, last, reading);
+		if (split == RATE_OVERFLOW)
+			out_of_range("energy");
+		note_waiting(result, term->meter_id, reading, split == RATE_NO_TARIFF);
+		interval.from = last;
+		interval.to = reading;
+		interval.waits = split == RATE_NO_TARIFF;
+		if (ask->interval)
+			ask->interval(ask->context, &interval);
+		if (interval.waits)
+		{
+			pieces->n = before;
+			continue;
+		}
+		last = reading;
+		interval.is_first = false;
+	}
+	if (last)
+		note_register(site, term, history, begin, last, result);
+	pfree(work.part);
+	pfree(span);
+}
+
+/* What begins before the first day, or at or after the end, is not asked for. */
+static void
+drop_pieces_outside(RatePieceVec *pieces, int32 from_day, TimestampTz until)
 {
 	int kept = 0;
 	int i;
 
 	for (i = 0; i < pieces->n; i++)
-		if (pieces->item[i].day >= day)
+		if (pieces->item[i].day >= from_day && pieces->item[i].from < until)
 			pieces->item[kept++] = pieces->item[i];
 	pieces->n = kept;
 }
@@ -290,15 +321,23 @@ rerate_compute(const Site *site, const RerateAsk *ask, RerateResult *result)
 	TimestampTz from = cal_day_start(site->zone, ask->from_day);
 	RatePieceVec pieces = { 0 };
 	RatePositionVec positions = { 0 };
-	Term *term;
+	History own;
+	const History *history = ask->history;
+	const Term *term;
 	int n;
 	int i;
 
 	memset(result, 0, sizeof(*result));
-	n = load_terms(site, ask->account_id, from, &term);
+	if (history == NULL)
+	{
+		history_load(site, &ask->account_id, 1, from, ask_until(ask), &own);
+		history = &own;
+	}
+	n = history_terms(history, ask->account_id, &term);
 	for (i = 0; i < n; i++)
-		term_pieces(site, ask, &term[i], from, &pieces, result);
-	drop_pieces_before(&pieces, ask->from_day);
+		if (term[i].to > from && term[i].from < ask_until(ask))
+			term_pieces(site, ask, history, &term[i], from, &pieces, result);
+	drop_pieces_outside(&pieces, ask->from_day, ask_until(ask));
 	rate_sort(&pieces);
 	open_positions(site, ask->account_id, &pieces, ask->from_day, &result->before);
 	rate_position_copy(&result->before, &positions);

@@ -4,6 +4,7 @@
 #ifndef PREPAY_RERATE_H
 #define PREPAY_RERATE_H
 
+#include "history.h"
 #include "rating.h"
 
 /*
@@ -44,15 +45,32 @@ typedef struct RerateResult
 	int32 waits_from; /* see Account */
 } RerateResult;
 
-/* What to compute; draft, trace and context may be NULL. */
+/* The time between two neighbouring readings of a meter while the account had it. */
+typedef struct RerateInterval
+{
+	int32 meter_id;
+	const Believed *from;
+	const Believed *to;
+	bool is_first;		   /* `from` is the meter's first reading that counts */
+	TimestampTz term_from; /* the account had the meter over [term_from, term_to) */
+	TimestampTz term_to;
+	bool waits; /* a part of it has no tariff */
+} RerateInterval;
+
+typedef void (*RerateIntervalTrace)(void *context, const RerateInterval *interval);
+
+/* What to compute; what may be NULL or 0 is left out. */
 typedef struct RerateAsk
 {
 	int32 account_id;
 	const TariffExtra *extra;
-	int32 from_day;		 /* the walk starts at the begin of this local day */
-	int64 gap_us;		 /* see RatingRun */
-	const Tariff *draft; /* a tariff that holds throughout, instead of those in force */
-	RateTrace trace;	 /* told of every step */
+	int32 from_day;				  /* the walk starts at the begin of this local day */
+	TimestampTz until;			  /* and ends where a local day begins; 0: at the last reading */
+	int64 gap_us;				  /* see RatingRun */
+	const History *history;		  /* of the account from from_day to until; NULL: load it */
+	const Tariff *draft;		  /* a tariff that holds throughout, instead of those in force */
+	RateTrace trace;			  /* told of every step */
+	RerateIntervalTrace interval; /* told of every interval, term by term, before any step */
 	void *context;
 } RerateAsk;
 
@@ -61,6 +79,10 @@ extern void rerate_compute(const Site *site, const RerateAsk *ask, RerateResult 
 
 /* The first local day the account can owe anything for: of its opening, or of its first meter. */
 extern int32 rerate_first_day(const Site *site, int32 account_id);
+/* Standing charges of the days [from_day, to_day) from the account's opening on, with surcharges.
+ */
+extern void rerate_standing(const Site *site, const Account *account, int32 from_day, int32 to_day,
+							BillVec *bill);
 /* Bill lines the days [from_day, to_day) should have. */
 extern void rerate_should_be(const Site *site, const Account *account, int32 from_day, int32 to_day,
 							 const RerateResult *result, BillVec *bill);
