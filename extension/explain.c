@@ -1,127 +1,354 @@
 /*
  * explain.c: every step from energy to money of an account, as it is rated.
+ *
+ * The walk of rerate_compute() tells its steps; what rests on whole days (surcharges,
+ * standing charges) comes from the same functions that bill them. So rows add up to
+ * usage_daily by meter, day, version, component, item, period and tier, to the last digit.
+ *
+ * Chronological tiers: a step is a row. Proportional tiers: the meters' steps of a day are
+ * billed one after the other as rate_bill.c bills the day, and each moves earlier energy
+ * between tiers: a step may be several rows, of which some are negative.
  */
 #include "postgres.h"
 
 #include "funcapi.h"
 #include "utils/builtins.h"
-#include "utils/date.h"
+#include "utils/memutils.h"
 
 #include "auth.h"
 #include "code.h"
 #include "db.h"
-#include "rerate.h"
+#include "explain.h"
 #include "tariff_store.h"
-
-#define EXPLAIN_COLUMNS 17
 
 PG_FUNCTION_INFO_V1(prepay_explain);
 
-typedef struct Explain
+static void *
+room_for(void *item, int n, int *room, Size size)
 {
-	ReturnSetInfo *result;
-	const Site *site;
-	const char *account;
-	TimestampTz from;
-	TimestampTz to;
-	int n_meter; /* codes of meters met, by id */
-	int32 *meter_id;
-	char **meter_code;
-} Explain;
+	if (n < *room)
+		return item;
+	*room = Max(64, *room * 2);
+	return item ? repalloc_huge(item, *room * size)
+				: MemoryContextAllocHuge(CurrentMemoryContext, *room * size);
+}
 
-static const char *
-meter_code(Explain *explain, int32 meter_id)
+static ExplainRow *
+add_row(Explain *explain, ExplainKind kind, TimestampTz from, TimestampTz to)
 {
-	int i;
+	ExplainRow *row;
 
-	for (i = 0; i < explain->n_meter; i++)
-		if (explain->meter_id[i] == meter_id)
-			return explain->meter_code[i];
-	return "?";
+	explain->row = room_for(explain->row, explain->n_row, &explain->row_room, sizeof(ExplainRow));
+	row = &explain->row[explain->n_row++];
+	memset(row, 0, sizeof(*row));
+	row->kind = kind;
+	row->from = from;
+	row->to = to;
+	row->season = -1;
+	return row;
+}
+
+/* A row that lies outside the time asked for is left out; others are given whole. */
+static bool
+is_wanted(const Explain *explain, TimestampTz from, TimestampTz to)
+{
+	return from < explain->to && to > explain->from;
+}
+
+/* ---- what the walk tells ---- */
+
+static void
+keep_interval(void *context, const RerateInterval *interval)
+{
+	Explain *explain = context;
+
+	explain->interval = room_for(explain->interval, explain->n_interval, &explain->interval_room,
+								 sizeof(RerateInterval));
+	explain->interval[explain->n_interval++] = *interval;
 }
 
 static void
-load_meter_codes(Explain *explain, int32 account_id)
+keep_step(void *context, const RateStep *step)
 {
-	static DbQuery query = {
-		"SELECT DISTINCT m.meter_id, m.code FROM prepay.account_meter a"
-		" JOIN prepay.meter m USING (site_id, meter_id) WHERE a.site_id = $1 AND a.account_id = $2",
-		2,
-		{ INT4OID, INT4OID }
-	};
-	Datum args[] = { Int32GetDatum(explain->site->site_id), Int32GetDatum(account_id) };
+	Explain *explain = context;
+	int room = explain->step_room;
+
+	explain->step = room_for(explain->step, explain->n_step, &explain->step_room, sizeof(RateStep));
+	explain->piece = room_for(explain->piece, explain->n_step, &room, sizeof(RatePiece));
+	explain->step[explain->n_step] = *step;
+	explain->piece[explain->n_step++] = *step->piece;
+}
+
+static int
+compare_intervals(const void *a, const void *b)
+{
+	const RerateInterval *left = a;
+	const RerateInterval *right = b;
+
+	if (left->meter_id != right->meter_id)
+		return left->meter_id < right->meter_id ? -1 : 1;
+	if (left->to->read_at != right->to->read_at)
+		return left->to->read_at < right->to->read_at ? -1 : 1;
+	return left->term_from < right->term_from ? -1 : left->term_from > right->term_from;
+}
+
+/* The interval a piece was cut out of: the one of its term that ends first at or after it. */
+static const RerateInterval *
+interval_of(const Explain *explain, const RatePiece *piece)
+{
+	int low = 0;
+	int high = explain->n_interval;
+
+	while (low < high)
+	{
+		int middle = low + (high - low) / 2;
+		const RerateInterval *interval = &explain->interval[middle];
+
+		if (interval->meter_id < piece->meter_id ||
+			(interval->meter_id == piece->meter_id && interval->to->read_at < piece->to))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < explain->n_interval; low++)
+		if (explain->interval[low].term_to > piece->from)
+			return &explain->interval[low];
+	return NULL;
+}
+
+/* ---- rows ---- */
+
+/* Intervals for which nothing is charged until there is a tariff. */
+static void
+add_waiting(Explain *explain)
+{
 	int i;
 
-	explain->n_meter = db_run(&query, args);
-	explain->meter_id = palloc(sizeof(int32) * Max(explain->n_meter, 1));
-	explain->meter_code = palloc(sizeof(char *) * Max(explain->n_meter, 1));
-	for (i = 0; i < explain->n_meter; i++)
+	for (i = 0; i < explain->n_interval; i++)
 	{
-		explain->meter_id[i] = db_int32(i, 1);
-		explain->meter_code[i] = db_text(i, 2);
+		const RerateInterval *interval = &explain->interval[i];
+		ExplainRow *row;
+
+		if (!interval->waits || !is_wanted(explain, interval->from->read_at, interval->to->read_at))
+			continue;
+		row = add_row(explain, EXPLAIN_WAITING, interval->from->read_at, interval->to->read_at);
+		row->line.meter_id = interval->meter_id;
+		row->line.day =
+			Max(site_local_day(explain->site, interval->from->read_at), explain->first_day);
+		row->interval = interval;
+		row->why = "no tariff is in force for a part of this time: it waits in review";
 	}
 }
 
-static char *
-why(const RateStep *step)
+static void
+add_energy(Explain *explain, const RateStep *step, const RatePiece *piece, const BillLine *line)
 {
-	const Tariff *tariff = step->piece->tariff;
-	bool has_tiers = tariff->n_tier > 1;
+	ExplainRow *row;
 
-	if (tariff->allocation == ALLOCATE_PROPORTIONAL)
-		return "tiers are shared among the periods at the end of the step";
-	if (step->piece->estimated && has_tiers)
-		return "shared by time over a gap; priced at the tier reached";
-	if (step->piece->estimated)
-		return "shared by time over a gap";
-	return has_tiers ? "priced at the tier reached" : "one price";
+	if (!is_wanted(explain, step->from, step->to))
+		return;
+	row = add_row(explain, EXPLAIN_ENERGY, step->from, step->to);
+	row->line = *line;
+	row->season = piece->season;
+	row->position_wh = step->position_wh;
+	row->estimated = piece->estimated;
+	row->interval = interval_of(explain, piece);
+	row->why = explain_energy(
+		&explain->remarks,
+		history_facts(history_meter(&explain->history, piece->meter_id), piece->from), row);
 }
 
 static void
-put_step(void *context, const RateStep *step)
+add_chronological(Explain *explain, const RateStep *step, const RatePiece *piece)
 {
-	Explain *explain = context;
-	const RatePiece *piece = step->piece;
-	const Tariff *tariff = piece->tariff;
-	Datum values[EXPLAIN_COLUMNS];
-	bool nulls[EXPLAIN_COLUMNS] = { false };
-	Exact amount = 0;
-	Exact price;
-	int day_type = tariff_day_type(tariff, piece->day);
-	int i = 0;
+	BillLine line = { .meter_id = piece->meter_id,
+					  .day = piece->day,
+					  .tariff_id = piece->tariff_id,
+					  .version = piece->version,
+					  .component = BILL_ENERGY,
+					  .period = piece->period,
+					  .tier = step->tier,
+					  .wh = step->wh,
+					  .tariff = piece->tariff };
 
-	if (step->from >= explain->to || step->to <= explain->from)
-		return;
-	if (!exact_mul(exact_per_wh(tariff->price_micro[piece->period][step->tier]), step->wh,
-				   &amount) ||
-		!exact_from_micro(tariff->price_micro[piece->period][step->tier], &price))
+	if (!exact_mul(exact_per_wh(piece->tariff->price_micro[piece->period][step->tier]), step->wh,
+				   &line.amount))
 		out_of_range("cost");
-	values[i++] = CStringGetTextDatum(explain->site->code);
-	values[i++] = CStringGetTextDatum(explain->account);
-	values[i++] = CStringGetTextDatum(meter_code(explain, piece->meter_id));
-	values[i++] = TimestampTzGetDatum(step->from);
-	values[i++] = TimestampTzGetDatum(step->to);
-	values[i++] = minor_numeric(step->wh, 3);
-	values[i++] = CStringGetTextDatum(tariff_code(explain->site, piece->tariff_id)->code);
-	values[i++] = Int32GetDatum(piece->version);
-	values[i++] = CStringGetTextDatum(tariff->season_name[piece->season]);
-	values[i++] = CStringGetTextDatum(day_type < 0 ? "other" : tariff->day_type_name[day_type]);
-	values[i++] = CStringGetTextDatum(tariff->period_name[piece->period]);
-	values[i++] = Int32GetDatum(step->tier + 1);
-	values[i++] = minor_numeric(step->position_wh, 3);
-	values[i++] = exact_numeric(price);
-	nulls[i] = tariff->allocation == ALLOCATE_PROPORTIONAL;
-	values[i] = exact_numeric(amount);
-	i++;
-	values[i++] = BoolGetDatum(piece->estimated);
-	values[i++] = CStringGetTextDatum(why(step));
-	Assert(i == EXPLAIN_COLUMNS);
-	tuplestore_putvalues(explain->result->setResult, explain->result->setDesc, values, nulls);
+	add_energy(explain, step, piece, &line);
+}
+
+static RateLine
+line_of(const RatePiece *piece)
+{
+	RateLine line = { .meter_id = piece->meter_id,
+					  .day = piece->day,
+					  .tariff_id = piece->tariff_id,
+					  .version = piece->version,
+					  .accum_start = piece->accum_start,
+					  .accum_end = piece->accum_end,
+					  .season = piece->season,
+					  .period = piece->period,
+					  .wh = piece->wh,
+					  .tariff = piece->tariff };
+
+	return line;
+}
+
+/* What one more piece costs under proportional tiers, at the position the bill has reached. */
+static void
+add_proportional(Explain *explain, RateStep *step, const RatePiece *piece, const TariffExtra *extra,
+				 const RatePositionVec *positions)
+{
+	RateLine line = line_of(piece);
+	BillVec bill = { 0 };
+	int i;
+
+	if (!rate_position_wh(positions, piece->tariff_id, piece->accum_start, piece->accum_end,
+						  &step->position_wh) ||
+		rate_bill(&line, 1, extra, positions, &bill) != RATE_OK)
+		out_of_range("cost");
+	for (i = 0; i < bill.n; i++)
+		if (bill.item[i].component == BILL_ENERGY)
+			add_energy(explain, step, piece, &bill.item[i]);
+	if (bill.item)
+		pfree(bill.item);
+}
+
+/* The order of the bill; steps of one meter, day and version stay in the order of the walk. */
+static int
+compare_steps(const void *a, const void *b, void *pieces)
+{
+	int left = *(const int *) a;
+	int right = *(const int *) b;
+	const RatePiece *x = (RatePiece *) pieces + left;
+	const RatePiece *y = (RatePiece *) pieces + right;
+
+	if (x->day != y->day)
+		return x->day < y->day ? -1 : 1;
+	if (x->tariff_id != y->tariff_id)
+		return x->tariff_id < y->tariff_id ? -1 : 1;
+	if (x->version != y->version)
+		return x->version < y->version ? -1 : 1;
+	if (x->meter_id != y->meter_id)
+		return x->meter_id < y->meter_id ? -1 : 1;
+	return left < right ? -1 : 1;
+}
+
+static void
+add_steps(Explain *explain, const RatePositionVec *before, const TariffExtra *extra)
+{
+	RatePositionVec positions = { 0 };
+	int *order = palloc(sizeof(int) * Max(explain->n_step, 1));
+	int i;
+
+	for (i = 0; i < explain->n_step; i++)
+		order[i] = i;
+	qsort_arg(order, explain->n_step, sizeof(int), compare_steps, explain->piece);
+	rate_position_copy(before, &positions);
+	rate_position_open_all(&positions, explain->piece, explain->n_step);
+	for (i = 0; i < explain->n_step; i++)
+	{
+		RateStep *step = &explain->step[order[i]];
+		const RatePiece *piece = &explain->piece[order[i]];
+
+		if (piece->tariff->allocation == ALLOCATE_PROPORTIONAL)
+			add_proportional(explain, step, piece, extra, &positions);
+		else
+			add_chronological(explain, step, piece);
+		if (!rate_position_add(&positions, piece->tariff_id, piece->tariff, piece->day,
+							   piece->period, step->wh))
+			out_of_range("energy");
+	}
+}
+
+static void
+add_charge(Explain *explain, ExplainKind kind, const BillLine *line)
+{
+	TimestampTz from = cal_day_start(explain->site->zone, line->day);
+	TimestampTz to = cal_day_start(explain->site->zone, line->day + 1);
+	ExplainRow *row;
+
+	if (!is_wanted(explain, from, to))
+		return;
+	row = add_row(explain, kind, from, to);
+	row->line = *line;
+	row->why = explain_charge(line);
+}
+
+static void
+add_charges(Explain *explain, const Account *account, const RerateResult *result)
+{
+	BillVec bill = { 0 };
+	BillVec standing = { 0 };
+	int i;
+
+	if (rate_bill(result->lines.item, result->lines.n, &account->extra, &result->before, &bill) !=
+		RATE_OK)
+		out_of_range("cost");
+	for (i = 0; i < bill.n; i++)
+		if (bill.item[i].component != BILL_ENERGY)
+			add_charge(explain, EXPLAIN_SURCHARGE, &bill.item[i]);
+	/* Standing charges are due once the day is sealed. */
+	rerate_standing(explain->site, account, explain->first_day,
+					Min(explain->end_day, account->sealed_to), &standing);
+	for (i = 0; i < standing.n; i++)
+		add_charge(explain, EXPLAIN_STANDING, &standing.item[i]);
+}
+
+/* ---- all of it ---- */
+
+static void
+take_range(Explain *explain, FunctionCallInfo fcinfo)
+{
+	const Site *site = explain->site;
+
+	explain->from = PG_ARGISNULL(1) ? site->now - 30 * USECS_PER_DAY : PG_GETARG_TIMESTAMPTZ(1);
+	explain->to = PG_ARGISNULL(2) ? site->now : PG_GETARG_TIMESTAMPTZ(2);
+	if (TIMESTAMP_NOT_FINITE(explain->from) || TIMESTAMP_NOT_FINITE(explain->to) ||
+		explain->from > explain->to)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the time range begins after its end or is infinite"),
+						errhint("Give two times, the earlier one first.")));
+	explain->first_day = site_local_day(site, explain->from);
+	explain->end_day = site_local_day(site, explain->to - 1) + 1;
+	explain->end_day = Max(explain->end_day, explain->first_day + 1);
+}
+
+static void
+explain_account(Explain *explain, int32 account_id)
+{
+	const Site *site = explain->site;
+	RerateAsk ask = { .account_id = account_id,
+					  .trace = keep_step,
+					  .interval = keep_interval,
+					  .context = explain,
+					  .history = &explain->history };
+	RerateResult result;
+	TimestampTz from;
+	Account *account;
+	int n;
+
+	account = account_read_all(site, &account_id, 1, &n);
+	/* Positions before a day are known from sealed lines, so the walk starts at a sealed day. */
+	ask.from_day = Min(explain->first_day, account->sealed_to);
+	ask.until = cal_day_start(site->zone, explain->end_day);
+	ask.extra = &account->extra;
+	ask.gap_us = 2 * setting_interval_us(site, "poll_interval", 0);
+	from = cal_day_start(site->zone, ask.from_day);
+	history_load(site, &account_id, 1, from, ask.until, &explain->history);
+	explain_load_remarks(site, &explain->history, from, ask.until, &explain->remarks);
+	explain_load_names(explain, account_id);
+	rerate_compute(site, &ask, &result);
+	qsort(explain->interval, explain->n_interval, sizeof(RerateInterval), compare_intervals);
+	add_waiting(explain);
+	add_steps(explain, &result.before, &account->extra);
+	add_charges(explain, account, &result);
 }
 
 /*
- * explain(account, t0, t1): the walk of the account's energy through periods and tiers,
- * step by step; amount is the energy component, exact. Reads only.
+ * explain(account, t0, t1): what touches [t0, t1), by local day and time. Rows of component
+ * energy, standing and surcharge are the charge; rows without one wait for a tariff.
+ * Reads only.
  */
 Datum
 prepay_explain(PG_FUNCTION_ARGS)
@@ -129,10 +356,6 @@ prepay_explain(PG_FUNCTION_ARGS)
 	Explain explain = { .result = (ReturnSetInfo *) fcinfo->resultinfo };
 	DbSession session;
 	CodeTarget target;
-	RerateResult result;
-	Account *account;
-	RerateAsk ask = { .trace = put_step, .context = &explain };
-	int n;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -143,21 +366,9 @@ prepay_explain(PG_FUNCTION_ARGS)
 	auth_require(session.caller, MAY_READ, target.site_id, "explain a bill");
 	explain.site = site_get(target.site_id);
 	explain.account = target.code;
-	explain.from =
-		PG_ARGISNULL(1) ? explain.site->now - 30 * USECS_PER_DAY : PG_GETARG_TIMESTAMPTZ(1);
-	explain.to = PG_ARGISNULL(2) ? explain.site->now : PG_GETARG_TIMESTAMPTZ(2);
-	if (TIMESTAMP_NOT_FINITE(explain.from) || explain.from > explain.to)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the time range begins after its end or is infinite"),
-						errhint("Give two times, the earlier one first.")));
-	account = account_read_all(explain.site, &target.id, 1, &n);
-	load_meter_codes(&explain, target.id);
-	/* Positions before a day are known from sealed lines, so the walk starts at a sealed day. */
-	ask.account_id = target.id;
-	ask.extra = &account->extra;
-	ask.from_day = Min(site_local_day(explain.site, explain.from), account->sealed_to);
-	ask.gap_us = 2 * setting_interval_us(explain.site, "poll_interval", 0);
-	rerate_compute(explain.site, &ask, &result);
+	take_range(&explain, fcinfo);
+	explain_account(&explain, target.id);
+	explain_put_rows(&explain);
 	db_leave(&session);
 	return (Datum) 0;
 }

@@ -147,25 +147,31 @@ rerate_first_day(const Site *site, int32 account_id)
 }
 
 void
+rerate_standing(const Site *site, const Account *account, int32 from_day, int32 to_day,
+				BillVec *bill)
+{
+	StandingRules rules = { 0 };
+	int32 day;
+
+	if (from_day >= to_day || !seal_site_has_standing(site))
+		return;
+	/* A meter may have been given for a time before the account was opened. */
+	day = opened_day(site, account->account_id);
+	for (day = Max(from_day, day); day < to_day; day++)
+		seal_standing_bill(site, account, &rules, day, bill);
+}
+
+void
 rerate_should_be(const Site *site, const Account *account, int32 from_day, int32 to_day,
 				 const RerateResult *result, BillVec *bill)
 {
 	int n = 0;
-	int32 day;
 
 	while (n < result->lines.n && result->lines.item[n].day < to_day)
 		n++;
 	if (rate_bill(result->lines.item, n, &account->extra, &result->before, bill) != RATE_OK)
 		out_of_range("cost");
-	if (seal_site_has_standing(site))
-	{
-		StandingRules rules = { 0 };
-
-		/* A meter may have been given for a time before the account was opened. */
-		day = opened_day(site, account->account_id);
-		for (day = Max(from_day, day); day < to_day; day++)
-			seal_standing_bill(site, account, &rules, day, bill);
-	}
+	rerate_standing(site, account, from_day, to_day, bill);
 }
 
 void

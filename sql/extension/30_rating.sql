@@ -60,9 +60,11 @@ COMMENT ON FUNCTION prepay.resolve_review(text, bigint, text, text) IS 'Decide a
 CREATE FUNCTION prepay.explain(account text, t0 timestamptz DEFAULT NULL, t1 timestamptz DEFAULT NULL,
 		OUT site text, OUT account_code text, OUT meter text, OUT from_time timestamptz, OUT to_time timestamptz, OUT kwh numeric,
 		OUT tariff text, OUT version int, OUT season text, OUT day_type text, OUT period text, OUT tier int,
-		OUT position_kwh numeric, OUT price numeric, OUT amount numeric, OUT estimated boolean, OUT why text) RETURNS SETOF record
-	AS 'MODULE_PATHNAME', 'prepay_explain' LANGUAGE C STABLE ROWS 100;
-COMMENT ON FUNCTION prepay.explain(text, timestamptz, timestamptz) IS 'How the energy of an account was priced, step by step: period, tier, position in the tier, price, exact amount.';
+		OUT position_kwh numeric, OUT price numeric, OUT amount numeric, OUT estimated boolean, OUT why text,
+		OUT component text, OUT item text, OUT day date, OUT booked_day date, OUT reading_from timestamptz, OUT reading_to timestamptz,
+		OUT register_from numeric, OUT register_to numeric) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'prepay_explain' LANGUAGE C STABLE ROWS 1500;
+COMMENT ON FUNCTION prepay.explain(text, timestamptz, timestamptz) IS 'How every charge of an account came about (计费明细): each piece of energy with its period, tier, position before it in the tiers (kWh), price, exact amount and the readings it lies between; standing charges and surcharges by day. Over whole local days it adds up to usage_daily by meter, day, version, component, item, period and tier. Rows without component wait for a tariff.';
 
 CREATE FUNCTION prepay.backtest(site text, definition jsonb, t0 timestamptz, t1 timestamptz,
 		OUT site_code text, OUT account text, OUT kwh numeric, OUT amount numeric, OUT draft_amount numeric, OUT difference numeric) RETURNS SETOF record

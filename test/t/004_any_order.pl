@@ -1,6 +1,6 @@
 # What is owed is a function of the set of readings: a random town is given the same readings in
 # order, shuffled, all in one statement, and in random batches with tick() in between. Balances and
-# every usage line come out the same, to the last digit.
+# every usage line come out the same, to the last digit, and explain() adds up to them.
 use strict;
 use warnings;
 
@@ -196,10 +196,17 @@ foreach my $seed (@seeds)
 			FROM prepay.usage_daily WHERE site = 's$site' GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 			HAVING sum(kwh) <> 0 OR sum(amount) <> 0 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9});
 
+		my $explained = $node->safe_psql($database, qq{
+			SELECT account_code, meter, day, tariff, version, component, item, period, tier, trim_scale(sum(kwh)), trim_scale(sum(amount))
+			FROM prepay.account CROSS JOIN LATERAL prepay.explain('s$site/' || code, to_timestamp($before), to_timestamp($end))
+			WHERE site_id = $site AND component IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+			HAVING sum(kwh) <> 0 OR sum(amount) <> 0 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9});
+
 		$result{money} //= $money;
 		$result{usage} //= $usage;
 		same_lines($money, $result{money}, "$how: the same balances");
 		same_lines($usage, $result{usage}, "$how: the same usage by meter, day, version, period and tier");
+		same_lines($explained, $usage, "$how: explain() adds up to the usage");
 		is($node->safe_psql($database, "SELECT reason, count(*) FROM prepay.reading_review WHERE site_id = $site GROUP BY reason"), '', "$how: every reading is believed");
 	}
 	# What the registers moved is what was rated: nothing lost at any edge.
