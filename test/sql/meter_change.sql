@@ -184,4 +184,11 @@ INSERT INTO prepay.meter (site_id, code) VALUES (1, 'TARDY');
 SELECT prepay.assign_tariff('TARDY', 'dear');
 SELECT prepay.add_meter('moved', 'TARDY', effective => '2026-03-11 00:00+08');
 SELECT day, amount FROM prepay.usage_daily WHERE account = 'moved' AND component = 'standing' ORDER BY day;
+-- Replaced at noon by one with a tariff of its own, without any: that day still goes by the first, the next by the second.
+INSERT INTO prepay.meter (site_id, code) VALUES (1, 'NEWER');
+SELECT prepay.assign_tariff('NEWER', 'one');
+SELECT prepay.replace_meter('TARDY', 'NEWER', 0, 0);
+SET prepay.now = '2026-03-16 12:00+08';
+SELECT pg_temp.ticks();
+SELECT day, amount FROM prepay.usage_daily WHERE account = 'moved' AND component = 'standing' AND day > '2026-03-11' ORDER BY day;
 SELECT * FROM prepay.verify();
