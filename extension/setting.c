@@ -69,16 +69,13 @@ static const Setting settings[] = {
 };
 
 /*
- * The settings of the sites this backend has met, as read with a version of the
- * site's row: set_setting() makes a new version of it, so what was read with the
- * one at hand still holds. A version is told by xmin and revision together: after
- * a rollback a revision may come again with other settings, an xmin does not.
+ * The settings of the sites this backend has met. set_setting() writes the site's
+ * row as well, so they hold for as long as that row does (site.c).
  */
 typedef struct KnownSettings
 {
 	int32 site_id;
-	TransactionId xmin;
-	int64 revision;
+	uint64 known_since; /* Site.known_since they belong to; 0: to none */
 	MemoryContext memory;
 	const char *text[lengthof(settings)]; /* stored or default; NULL: neither */
 	bool has_number[lengthof(settings)];
@@ -138,8 +135,7 @@ read_settings(const Site *site, KnownSettings *known)
 	int n = db_run(&query, &arg);
 	int i;
 
-	/* Not this version's until all is read. */
-	known->xmin = InvalidTransactionId;
+	known->known_since = 0;
 	MemoryContextReset(known->memory);
 	for (i = 0; i < lengthof(settings); i++)
 		known->text[i] = settings[i].absent;
@@ -153,8 +149,7 @@ read_settings(const Site *site, KnownSettings *known)
 	for (i = 0; i < lengthof(settings); i++)
 		known->has_number[i] =
 			known->text[i] && parse_number(site, &settings[i], known->text[i], &known->number[i]);
-	known->xmin = site->xmin;
-	known->revision = site->revision;
+	known->known_since = site->known_since;
 }
 
 static const KnownSettings *
@@ -173,13 +168,13 @@ known_settings(const Site *site)
 	known = hash_search(table, &site->site_id, HASH_ENTER, &found);
 	if (!found)
 	{
-		known->xmin = InvalidTransactionId;
+		known->known_since = 0;
 		known->memory = NULL;
 	}
 	if (known->memory == NULL)
 		known->memory = AllocSetContextCreate(TopMemoryContext, "prepay settings of a site",
 											  ALLOCSET_SMALL_SIZES);
-	if (known->xmin != site->xmin || known->revision != site->revision)
+	if (known->known_since != site->known_since)
 		read_settings(site, known);
 	return known;
 }

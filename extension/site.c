@@ -4,11 +4,15 @@
 #include "site.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "auth.h"
@@ -19,6 +23,7 @@
 
 PG_FUNCTION_INFO_V1(prepay_create_site);
 PG_FUNCTION_INFO_V1(prepay_number_row);
+PG_FUNCTION_INFO_V1(prepay_site_changed);
 
 extern Datum prepay_is_code(PG_FUNCTION_ARGS);
 
@@ -49,60 +54,115 @@ site_local_day(const Site *site, TimestampTz instant)
 	return local.day;
 }
 
-/* The row of a site, for as long as the backend lives. */
+/*
+ * Sites are read once a backend, until their table changes: its trigger sends the
+ * message that makes every backend forget what it knows of the table. The message
+ * goes out before the locks of the sender, the site's among them, are released; so
+ * who has taken the site's lock and looked for messages knows the present row.
+ */
+typedef struct KnownSite
+{
+	int32 site_id;
+	Site site;
+} KnownSite;
+
+static HTAB *known_sites = NULL;
+static Oid site_table = InvalidOid;
+static uint64 changes = 1; /* of the table, seen by this backend */
+
+static void
+note_change(Datum unused, Oid relation)
+{
+	if (relation == site_table || !OidIsValid(relation))
+		changes++;
+}
+
+static KnownSite *
+known_site(int32 site_id)
+{
+	KnownSite *known;
+	bool found;
+
+	if (known_sites == NULL)
+	{
+		HASHCTL control = { .keysize = sizeof(int32), .entrysize = sizeof(KnownSite) };
+
+		known_sites = hash_create("prepay sites", 16, &control, HASH_ELEM | HASH_BLOBS);
+		CacheRegisterRelcacheCallback(note_change, (Datum) 0);
+	}
+	known = hash_search(known_sites, &site_id, HASH_ENTER, &found);
+	if (!found)
+		known->site.known_since = 0;
+	return known;
+}
+
 static void
 read_site(int32 site_id, Site *site)
 {
-	static DbQuery query = { "SELECT code, timezone, currency, currency_decimals::int4, revision,"
-							 " xmin FROM prepay.site WHERE site_id = $1",
+	static DbQuery query = { "SELECT code, timezone, currency, currency_decimals::int4, revision"
+							 " FROM prepay.site WHERE site_id = $1",
 							 1,
 							 { INT4OID } };
 	Datum arg = Int32GetDatum(site_id);
-	bool isnull;
+	uint64 known_since;
 	char *zone;
 
-	if (db_run(&query, &arg) != 1)
-		ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN), errmsg("there is no site %d", site_id),
-						errhint("The sites you may use are listed in prepay.site.")));
+	site_table = get_relname_relid("site", get_namespace_oid("prepay", false));
+	do
+	{
+		known_since = changes;
+		if (db_run(&query, &arg) != 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_PP_CODE_UNKNOWN), errmsg("there is no site %d", site_id),
+					 errhint("The sites you may use are listed in prepay.site.")));
+	} while (known_since != changes);
 	memset(site, 0, sizeof(*site));
 	site->site_id = site_id;
 	strlcpy(site->code, db_text(0, 1), sizeof(site->code));
 	zone = db_text(0, 2);
 	strlcpy(site->currency, db_text(0, 3), sizeof(site->currency));
 	site->decimals = db_int32(0, 4);
+	site->revision = db_int64(0, 5);
 	site->zone = zone_get(zone);
 	if (site->zone == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("site \"%s\" has the unknown time zone \"%s\"", site->code, zone),
 						errhint("Install the time zone data this site was created with.")));
-	site->revision = db_int64(0, 5);
-	site->xmin = DatumGetTransactionId(db_value(0, 6, &isnull));
+	site->known_since = known_since;
 }
 
 const Site *
 site_get(int32 site_id)
 {
-	static DbQuery query = { "SELECT revision, xmin FROM prepay.site WHERE site_id = $1",
-							 1,
-							 { INT4OID } };
-	static Site last; /* most backends serve one site */
 	static uint64 statements = 0;
-	Datum arg = Int32GetDatum(site_id);
-	bool isnull;
-	Site *site;
+	KnownSite *known = known_site(site_id);
+	Site *site = palloc(sizeof(Site));
 
-	if (last.site_id != site_id || db_run(&query, &arg) != 1 || db_int64(0, 1) != last.revision ||
-		DatumGetTransactionId(db_value(0, 2, &isnull)) != last.xmin)
+	AcceptInvalidationMessages();
+	if (known->site.known_since != changes)
 	{
-		last.site_id = 0;
-		read_site(site_id, &last);
+		read_site(site_id, site);
+		known->site = *site;
 	}
-	site = palloc(sizeof(Site));
-	*site = last;
+	*site = known->site;
 	site->statement = ++statements;
 	site->now = clock_now();
 	site->today = site_local_day(site, site->now);
 	return site;
+}
+
+/* AFTER INSERT, UPDATE, DELETE trigger of prepay.site: no backend may go by the old rows. */
+Datum
+prepay_site_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
+		!db_is_table(RelationGetRelid(trigger->tg_relation), "site"))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("site_changed is the statement trigger of prepay.site")));
+	CacheInvalidateRelcache(trigger->tg_relation);
+	return PointerGetDatum(NULL);
 }
 
 void

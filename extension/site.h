@@ -15,16 +15,20 @@ typedef struct Site
 	int32 site_id;
 	char code[256];
 	char currency[4];
-	int decimals;		/* of the currency */
-	int64 revision;		/* grows with each change of configuration */
-	TransactionId xmin; /* with revision: which version of the site's row this is */
+	int decimals;	/* of the currency */
+	int64 revision; /* grows with each change of configuration */
+	uint64
+		known_since; /* what is derived from this reading of the row holds while it is the same */
 	const CalZone *zone;
 	uint64 statement; /* grows with each site_get(): marks what is read once a statement */
 	int32 today;	  /* local day of the business clock */
 	TimestampTz now;  /* business clock */
 } Site;
 
-/* Needs an open DbSession. Raises PP010 for an unknown id. Valid for the present transaction. */
+/*
+ * Needs an open DbSession. Raises PP010 for an unknown id. Valid for the present
+ * transaction; with the site's lock it is the site as committed last.
+ */
 extern const Site *site_get(int32 site_id);
 /* Something rating or the agents depend on has changed. */
 extern void site_touch(int32 site_id);

@@ -19,6 +19,9 @@ CREATE FUNCTION prepay.assign_tariff(target text, tariff text, valid_from timest
 	AS 'MODULE_PATHNAME', 'prepay_assign_tariff' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION prepay.assign_tariff(text, text, timestamptz) IS 'Give a site, place, account or meter a tariff from a time on. In force is the meter''s, else the account''s, else the nearest place''s, else the site''s.';
 
+CREATE FUNCTION prepay.site_changed() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'prepay_site_changed' LANGUAGE C;
+COMMENT ON FUNCTION prepay.site_changed() IS 'Trigger: makes every session read a changed site again.';
 CREATE FUNCTION prepay.number_row() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'prepay_number_row' LANGUAGE C;
 COMMENT ON FUNCTION prepay.number_row() IS 'Trigger: numbers places, gateways and meters per site.';

@@ -1,5 +1,7 @@
 -- What runs by itself.
 
+CREATE TRIGGER site_changed AFTER INSERT OR UPDATE OR DELETE ON prepay.site
+	FOR EACH STATEMENT EXECUTE FUNCTION prepay.site_changed();
 CREATE TRIGGER place_number BEFORE INSERT ON prepay.place
 	FOR EACH ROW EXECUTE FUNCTION prepay.number_row('place_id');
 CREATE TRIGGER gateway_number BEFORE INSERT ON prepay.gateway
