@@ -61,22 +61,25 @@ static void
 walk_parts(const Site *site, int32 meter_id, TimestampTz from, TimestampTz to, PartTold told,
 		   void *context)
 {
-	MeterHistory history;
+	History history;
+	const MeterHistory *meter;
+	EnergyPart *part;
 	const Believed *last = NULL;
 	int i;
 
-	history_load(site, meter_id, from, to, &history);
-	for (i = 0; i < history.n; i++)
+	history_load_meters(site, &meter_id, 1, from, to, &history);
+	meter = history_meter(&history, meter_id);
+	part = palloc(sizeof(EnergyPart) * (meter->n_cut + 1));
+	for (i = 0; i < meter->n; i++)
 	{
-		const Believed *reading = &history.reading[i];
-		EnergyPart *part;
+		const Believed *reading = &meter->reading[i];
 		int n;
 		int k;
 
 		/* What waits for a tariff settles nothing yet. */
-		if (reading->was_waiting)
+		if (reading->held || reading->was_waiting)
 			continue;
-		n = last ? history_parts(&history, last, reading, &part) : 0;
+		n = last ? history_parts(meter, last, reading, part) : 0;
 		for (k = 0; k < n; k++)
 			if (part[k].from >= from && part[k].to <= to && part[k].wh > 0)
 				told(context, &part[k], n == 1, reading->read_at - last->read_at);

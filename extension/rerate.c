@@ -32,6 +32,7 @@ typedef struct IntervalWork
 	const MeterHistory *history;
 	const RateSpan *span; /* in force, from before the interval at hand on */
 	int n_span;
+	bool is_draft; /* a draft holds for every account */
 	int64 gap_us;
 	EnergyPart *part; /* room for the parts of an interval */
 	RatePieceVec *pieces;
@@ -98,7 +99,7 @@ other_part_waits(const IntervalWork *work, const EnergyPart *part)
 	RateSpan *span;
 	int n;
 
-	if (work->draft || part->wh == 0 || db_run(&query, args) == 0)
+	if (work->is_draft || part->wh == 0 || db_run(&query, args) == 0)
 		return false;
 	rules = tariff_rules(work->site, work->term->meter_id, db_int32(0, 1));
 	n = tariff_spans(work->site, &rules, part->from, part->to, &span);
@@ -226,9 +227,12 @@ term_pieces(const Site *site, const RerateAsk *ask, const History *all, const Te
 			TimestampTz from, RatePieceVec *pieces, RerateResult *result)
 {
 	const MeterHistory *history = history_meter(all, term->meter_id);
-	IntervalWork work = {
-		.site = site, .term = term, .history = history, .gap_us = ask->gap_us, .pieces = pieces
-	};
+	IntervalWork work = { .site = site,
+						  .term = term,
+						  .history = history,
+						  .is_draft = ask->draft != NULL,
+						  .gap_us = ask->gap_us,
+						  .pieces = pieces };
 	RerateInterval interval = { .meter_id = term->meter_id,
 								.term_from = term->from,
 								.term_to = term->to };
