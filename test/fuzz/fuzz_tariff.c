@@ -81,7 +81,7 @@ check_days(const Tariff *tariff)
 		}
 		tariff_accumulation(tariff, day, &start, &end);
 		CHECK(start <= day && day < end);
-		CHECK(tariff_bounds(tariff, season, start, end, 0, bound));
+		CHECK(tariff_bounds(tariff, season, start, end, day, NULL, bound));
 		for (int i = 0; i < tariff->n_tier - 1; i++)
 			CHECK(bound[i] > (i > 0 ? bound[i - 1] : 0));
 	}
@@ -103,12 +103,13 @@ line_wh(const RateLineVec *lines)
 static void
 check_bill(const RateLineVec *lines, bool chronological)
 {
+	RatePositionVec before = { 0 };
 	BillVec bill = { 0 };
 	int64_t wh = 0;
 	Exact sum = 0;
 	Exact cost;
 
-	CHECK(rate_bill(lines->item, lines->n, NULL, NULL, &bill) == RATE_OK);
+	CHECK(rate_bill(lines->item, lines->n, NULL, &before, &bill) == RATE_OK);
 	for (int i = 0; i < bill.n; i++)
 	{
 		if (bill.item[i].component == BILL_ENERGY)
