@@ -70,8 +70,13 @@ drafted(const Backtest *test, const Account *account)
 		RATE_OK)
 		out_of_range("cost");
 	for (day = test->from; day < test->to && test->draft->n_standing > 0; day++)
-		if (rate_standing(test->draft, 0, 0, day, false, &bill) != RATE_OK)
+	{
+		StandingDay kind =
+			cal_day_is_skipped(test->site->zone, day) ? STANDING_SKIPPED : STANDING_SUPPLIED;
+
+		if (rate_standing(test->draft, 0, 0, day, kind, &bill) != RATE_OK)
 			out_of_range("cost");
+	}
 	for (i = 0; i < bill.n; i++)
 		if (bill.item[i].day >= test->from && bill.item[i].day < test->to &&
 			!exact_add(cost, bill.item[i].amount, &cost))

@@ -73,6 +73,12 @@ cal_day_start(const CalZone *zone, int32_t day)
 	}
 }
 
+bool
+cal_day_is_skipped(const CalZone *zone, int32_t day)
+{
+	return cal_day_start(zone, day) == cal_day_start(zone, day + 1);
+}
+
 /* Day of a year that begins in March on which its month (0 March .. 11 February) begins. */
 static int
 march_month_start(int month)

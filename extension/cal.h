@@ -42,6 +42,8 @@ extern void cal_local(const CalZone *zone, int64_t instant, CalLocal *local);
  * if the clock falls back to the day before in between.
  */
 extern int64_t cal_day_start(const CalZone *zone, int32_t day);
+/* The clock went over this date. */
+extern bool cal_day_is_skipped(const CalZone *zone, int32_t day);
 
 extern void cal_civil(int32_t day, int *year, int *month, int *mday); /* proleptic Gregorian */
 extern int32_t cal_day(int year, int month, int mday);

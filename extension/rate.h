@@ -199,13 +199,22 @@ extern RateResult rate_walk(const RatePiece *piece, int n, const TariffExtra *ex
 extern RateResult rate_bill(const RateLine *line, int n, const TariffExtra *extra,
 							const RatePositionVec *before, BillVec *bill);
 
+/* What a local day was like to standing charges. */
+typedef enum StandingDay
+{
+	STANDING_SUPPLIED,
+	STANDING_CUT,	 /* supply was off the whole day */
+	STANDING_SKIPPED /* the clock went over the date, as Apia's did on 2011-12-30 */
+} StandingDay;
+
 /*
- * Standing charges of one local day and the surcharges that rest on them; cut:
- * supply was off the whole day. Monthly amounts are shared over the days of the
- * calendar month so that they add up to the cent and beyond (telescoped at 10^-12).
+ * Standing charges of one local day and the surcharges that rest on them. Monthly
+ * amounts are shared over the dates of the calendar month so that they add up to the
+ * cent and beyond (telescoped at 10^-12); a date that was skipped bears its share of
+ * them, and nothing by day.
  */
 extern RateResult rate_standing(const Tariff *tariff, int32_t tariff_id, int32_t version,
-								int32_t day, bool cut, BillVec *bill);
+								int32_t day, StandingDay kind, BillVec *bill);
 
 /* Sum of the exact cost of lines without expanding them; chronological versions only. */
 extern bool rate_cost(const RateLine *line, int n, Exact *sum);

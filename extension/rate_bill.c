@@ -417,7 +417,7 @@ standing_amount(const TariffStanding *standing, int32_t day, Exact *amount)
 }
 
 static bool
-append_standing(const RateLine *key, bool cut, BillVec *bill)
+append_standing(const RateLine *key, StandingDay kind, BillVec *bill)
 {
 	const Tariff *tariff = key->tariff;
 	Exact part[TARIFF_MAX_SURCHARGES];
@@ -429,7 +429,8 @@ append_standing(const RateLine *key, bool cut, BillVec *bill)
 		BillLine *line;
 		Exact amount;
 
-		if (cut && !standing->while_off)
+		if ((kind == STANDING_CUT && !standing->while_off) ||
+			(kind == STANDING_SKIPPED && !standing->per_month))
 			continue;
 		if (!standing_amount(standing, key->day, &amount) || !exact_add(total, amount, &total))
 			return false;
@@ -453,15 +454,15 @@ append_standing(const RateLine *key, bool cut, BillVec *bill)
 }
 
 RateResult
-rate_standing(const Tariff *tariff, int32_t tariff_id, int32_t version, int32_t day, bool cut,
-			  BillVec *bill)
+rate_standing(const Tariff *tariff, int32_t tariff_id, int32_t version, int32_t day,
+			  StandingDay kind, BillVec *bill)
 {
 	int first = bill->n;
 	RateLine key = {
 		.meter_id = 0, .day = day, .tariff_id = tariff_id, .version = version, .tariff = tariff
 	};
 
-	if (append_standing(&key, cut, bill))
+	if (append_standing(&key, kind, bill))
 		return RATE_OK;
 	bill->n = first;
 	return RATE_OVERFLOW;

@@ -147,8 +147,8 @@ seal_standing_bill(const Site *site, const Account *account, StandingRules *rule
 {
 	TimestampTz begin = cal_day_start(site->zone, day);
 	int32 meter_id = first_meter_of_day(site, account, day);
+	StandingDay kind = STANDING_SUPPLIED;
 	RateSpan *span;
-	bool cut;
 
 	if (!rules->is_known || rules->meter_id != meter_id)
 	{
@@ -160,8 +160,11 @@ seal_standing_bill(const Site *site, const Account *account, StandingRules *rule
 	tariff_spans(site, &rules->rules, begin, begin + 1, &span);
 	if (span[0].tariff == NULL || span[0].tariff->n_standing == 0)
 		return;
-	cut = accrues_only_on(span[0].tariff) && cut_all_day(site, account, day);
-	if (rate_standing(span[0].tariff, span[0].tariff_id, span[0].version, day, cut, bill) !=
+	if (cal_day_is_skipped(site->zone, day))
+		kind = STANDING_SKIPPED;
+	else if (accrues_only_on(span[0].tariff) && cut_all_day(site, account, day))
+		kind = STANDING_CUT;
+	if (rate_standing(span[0].tariff, span[0].tariff_id, span[0].version, day, kind, bill) !=
 		RATE_OK)
 		out_of_range("cost");
 }

@@ -170,7 +170,7 @@ check_intervals(const Tariff *tariff, Source *source)
 	CHECK(rate_walk(pieces.item, pieces.n, NULL, &positions, &lines, NULL, NULL) == RATE_OK);
 	CHECK(line_wh(&lines) == total);
 	check_bill(&lines, tariff->allocation == ALLOCATE_CHRONOLOGICAL);
-	CHECK(rate_standing(tariff, 1, 1, 7000, take(source, 1) & 1, &standing) == RATE_OK);
+	CHECK(rate_standing(tariff, 1, 1, 7000, take(source, 1) % 3, &standing) == RATE_OK);
 	free(standing.item);
 	free(pieces.item);
 	free(positions.item);

@@ -206,7 +206,8 @@ rate(const Doc *doc, const CalZone *zone, const RateSpan *span, int n_span)
 		const RateSpan *version = &span[doc_int(&days->item[i].item[0])];
 
 		if (rate_standing(version->tariff, 1, version->version,
-						  (int32_t) doc_int(&days->item[i].item[1]), days->item[i].item[2].boolean,
+						  (int32_t) doc_int(&days->item[i].item[1]),
+						  days->item[i].item[2].boolean ? STANDING_CUT : STANDING_SUPPLIED,
 						  &standing) != RATE_OK)
 			die("standing charge failed");
 	}

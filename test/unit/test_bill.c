@@ -62,7 +62,8 @@ surcharges_rest_on_their_bases(void **state)
 	assert_int_equal(BILL_SURCHARGE, bill.item[2].component);
 	bill.n = 0;
 
-	assert_int_equal(RATE_OK, rate_standing(t, 9, 4, cal_day(2023, 5, 10), false, &bill));
+	assert_int_equal(RATE_OK,
+					 rate_standing(t, 9, 4, cal_day(2023, 5, 10), STANDING_SUPPLIED, &bill));
 	assert_int_equal(3, bill.n);
 	assert_exact(find(&bill, BILL_STANDING, 0, -1, -1)->amount, "0.31");
 	assert_exact(find(&bill, BILL_SURCHARGE, 2, -1, -1)->amount, "0.031");
@@ -122,9 +123,9 @@ standing_charges(void **state)
 		Exact rent = 0;
 
 		for (int mday = 1; mday <= days; mday++)
-			assert_int_equal(
-				RATE_OK,
-				rate_standing(t, 1, 1, cal_day(months[m][0], months[m][1], mday), false, &bill));
+			assert_int_equal(RATE_OK,
+							 rate_standing(t, 1, 1, cal_day(months[m][0], months[m][1], mday),
+										   STANDING_SUPPLIED, &bill));
 		assert_int_equal(2 * days, bill.n);
 		for (int i = 0; i < bill.n; i++)
 			if (bill.item[i].index == 0)
@@ -138,10 +139,15 @@ standing_charges(void **state)
 			}
 		assert_exact(rent, "100");
 		bill.n = 0;
-		assert_int_equal(
-			RATE_OK, rate_standing(t, 1, 1, cal_day(months[m][0], months[m][1], 1), true, &bill));
+		assert_int_equal(RATE_OK, rate_standing(t, 1, 1, cal_day(months[m][0], months[m][1], 1),
+												STANDING_CUT, &bill));
 		assert_int_equal(1, bill.n);
 		assert_exact(bill.item[0].amount, "0.25");
+		bill.n = 0;
+		assert_int_equal(RATE_OK, rate_standing(t, 1, 1, cal_day(months[m][0], months[m][1], 1),
+												STANDING_SKIPPED, &bill));
+		assert_int_equal(1, bill.n);
+		assert_int_equal(0, bill.item[0].index);
 		free(bill.item);
 	}
 	tariff_free(t);

@@ -183,6 +183,8 @@ day_start_is_the_last_change_to_the_day(void **state)
 
 				cal_local(zones[z], start - 1, &local);
 				assert_true(local.day < day);
+				assert_int_equal(zones[z] == &zone_apia && day == cal_day(2011, 12, 30),
+								 cal_day_is_skipped(zones[z], day));
 				for (int64_t after = 0; after <= 26 * HOUR_US; after += HOUR_US / 4)
 				{
 					cal_local(zones[z], start + after, &local);

@@ -72,7 +72,8 @@ standing_of_month(const Tariff *t, const Doc *month)
 
 	assert_int_equal(2, sscanf(doc_text(month), "%d-%d", &year, &m));
 	for (int mday = 1; mday <= cal_days_in_month(year, m); mday++)
-		assert_int_equal(RATE_OK, rate_standing(t, 1, 1, cal_day(year, m, mday), false, &bill));
+		assert_int_equal(RATE_OK,
+						 rate_standing(t, 1, 1, cal_day(year, m, mday), STANDING_SUPPLIED, &bill));
 	sum = bill_sum(&bill);
 	free(bill.item);
 	return sum;
