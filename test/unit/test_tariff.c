@@ -668,6 +668,69 @@ accumulation_periods(void **state)
 	tariff_free(t);
 }
 
+/* First day of the accumulation period that a day lies in, by listing them. */
+static int32_t
+listed_begin(int step, int anchor_month, int anchor_day, int32_t day)
+{
+	int32_t begin = INT32_MIN;
+	int year;
+	int month;
+	int mday;
+
+	cal_civil(day, &year, &month, &mday);
+	for (int y = year - 2; y <= year; y++)
+		for (int m = 1; m <= 12; m++)
+		{
+			int last = cal_days_in_month(y, m);
+			int32_t candidate = cal_day(y, m, anchor_day < last ? anchor_day : last);
+
+			if ((m - anchor_month + 12) % step == 0 && candidate <= day && candidate > begin)
+				begin = candidate;
+		}
+	return begin;
+}
+
+/* Over leap years, and years that are none though divisible by four. */
+static void
+accumulation_periods_as_listed(void **state)
+{
+	static const struct
+	{
+		const char *kind;
+		int step;
+	} kinds[] = { { "month", 1 }, { "day_allowance", 1 }, { "quarter", 3 }, { "year", 12 } };
+	static const int anchors[][2] = { { 1, 1 },	  { 1, 31 }, { 2, 28 },	 { 2, 29 }, { 3, 30 },
+									  { 11, 30 }, { 12, 1 }, { 12, 31 }, { 8, 31 }, { 7, 15 } };
+	static const int years[][2] = { { 2023, 2030 }, { 2096, 2105 }, { 1999, 2001 } };
+
+	(void) state;
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++)
+		for (size_t a = 0; a < sizeof(anchors) / sizeof(*anchors); a++)
+			for (size_t y = 0; y < sizeof(years) / sizeof(*years); y++)
+			{
+				char json[200];
+				Tariff *t;
+
+				sprintf(json, TIERS("'upto': [10], 'accumulate': '%s', 'anchor': '%02d-%02d'"),
+						kinds[k].kind, anchors[a][0], anchors[a][1]);
+				t = tariff(json);
+				for (int32_t day = cal_day(years[y][0], 1, 1); day < cal_day(years[y][1], 1, 1);
+					 day++)
+				{
+					int32_t start;
+					int32_t end;
+
+					tariff_accumulation(t, day, &start, &end);
+					assert_int_equal(listed_begin(kinds[k].step, anchors[a][0], anchors[a][1], day),
+									 start);
+					assert_int_equal(
+						end, listed_begin(kinds[k].step, anchors[a][0], anchors[a][1], end));
+					assert_true(end > day);
+				}
+				tariff_free(t);
+			}
+}
+
 /* Accumulation periods tile time: each day lies in its own, and the next begins where it ends. */
 static void
 accumulation_periods_touch(void **state)
@@ -789,6 +852,7 @@ main(void)
 		cmocka_unit_test(seasons_are_half_open_and_wrap),
 		cmocka_unit_test(equal_neighbour_slots_are_merged),
 		cmocka_unit_test(accumulation_periods),
+		cmocka_unit_test(accumulation_periods_as_listed),
 		cmocka_unit_test(accumulation_periods_touch),
 		cmocka_unit_test(bounds_by_kind),
 		cmocka_unit_test(extension_changes_within_a_year),
