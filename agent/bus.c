@@ -1,130 +1,121 @@
 /*
  * bus.c
- *		One connection to one gateway address: a priority queue of jobs, one request in flight.
+ *		One connection to one gateway address: a priority queue of jobs, few requests in flight.
  *
- * States: DOWN -> RESOLVING -> CONNECTING -> IDLE <-> BUSY, with GAP after an answer where the
- *device needs silence. One timer serves all states: reconnect, connect time-out, answer deadline,
- *gap end.
+ * States: DOWN -> OPENING -> UP <-> PAUSE. One timer serves them all: reconnect, connect time-out,
+ * answer deadlines, end of a pause. It is armed for the earliest of these and left to fire early
+ * when that is put off, since most deadlines are: an answer comes.
  *
  * Invariants
- *   - `current` is set exactly in BUSY; a job is either current or in the heap, and job->bus says
- *so.
+ *   - A job is in the heap, in flight, or parked, and job->bus says whether it is one of these.
  *   - A transaction id is used once per 65535 requests. After a time-out the connection stays up
  *and the late answer is told by its id and dropped; it can never answer the next request.
- *   - An answer that carries our id but a wrong unit, function, length or echo is dropped and
- *waiting goes on until the deadline: a confused gateway costs time, never a false value.
+ *   - On a line, where there are no ids, one request is in flight, the line is left silent after a
+ *     time-out, and the meter that owes an answer is not asked again for as long as it was given.
+ *   - An answer of a wrong unit, function, length or echo is dropped and waiting goes on until the
+ *     deadline: a confused gateway costs time, never a false value.
  *   - JOB_UNREACHABLE is reported only when no byte of the request went to the kernel. Once a byte
  *     did, the outcome of a write is open and is reported as LOST or TIMEOUT.
  *   - Callbacks run from loop events only, and may submit, cancel and promote, but not free the
  *bus.
  */
-#include "bus.h"
+#include "bus_inner.h"
 
 #include "agent.h"
 #include "buf.h"
 #include "clock.h"
-#include "job_heap.h"
 #include "log.h"
 #include "metrics.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 /* Two time-outs in a row may be one dead unit; a third on another unit means the link itself. */
 #define TIMEOUTS_TO_RECONNECT 3
+#define IN_FLIGHT (SIZE_MAX - 1)
 #define PARKED SIZE_MAX
 #define BACKOFF_FIRST_US USEC_PER_SEC
 /* A command may cut the reconnect pause short, but not hammer a gateway that is rebooting. */
 #define COMMAND_RECONNECT_US (500 * USEC_PER_MSEC)
+/* After a time-out on a line: what is still under way is let pass. */
+#define QUIET_US (100 * USEC_PER_MSEC)
+/* Somebody who never stops talking does not stop us for longer. */
+#define PAUSE_MAX_US USEC_PER_SEC
+/* The standard's floor for t3.5, above 19200 baud. */
+#define SILENCE_MIN_US 1750
+/* Reads of one turn: a peer that sends without end must not keep the loop. */
+#define RECEIVE_TURNS 8
 
-typedef enum BusState
-{
-	BUS_DOWN,
-	BUS_RESOLVING,
-	BUS_CONNECTING,
-	BUS_IDLE,
-	BUS_BUSY,
-	BUS_GAP
-} BusState;
-
-struct Bus
-{
-	struct event_base *base;
-	Names *names;
-	char address[288];
-	char host[256];
-	char port[16];
-	BusLimits limits;
-	BusHooks hooks;
-
-	BusState state;
-	int fd;
-	NamesQuery *query;
-	struct event *readable;
-	struct event *writable;
-	struct event *timer;
-	struct event *kick;		   /* defers work to the loop */
-	struct event *urgent_kick; /* for commands: activating it interrupts the normal events */
-
-	JobHeap queue;
-	Job **parked; /* jobs being answered JOB_UNREACHABLE; cancelled ones become NULL */
-	size_t parked_count;
-	uint64_t submitted;
-	Job *current;
-	bool finishing; /* in a callback after which the bus runs anyway */
-	uint16_t transaction;
-	int64_t sent_at;
-	uint8_t out[FRAME_ADU_MAX];
-	size_t out_len;
-	size_t out_sent;
-	uint8_t in[2 * FRAME_ADU_MAX];
-	size_t in_len;
-
-	unsigned failures; /* connection attempts without a single answer since the last good one */
-	bool heard;		   /* this connection has carried a valid frame */
-	bool urgent;	   /* the socket's events have the priority of commands */
-	bool restore_due;  /* the next connection ends a time in which none could be made */
-	int64_t tried_at;  /* monotonic time of the last attempt */
-	int64_t retry_at;
-	unsigned timeouts; /* in a row */
-	uint8_t timeout_unit;
-	bool timeout_units; /* they came from more than one unit */
-};
-
-static void bus_connect(Bus *bus);
+static void bus_open(Bus *bus);
 static void bus_run(Bus *bus);
 
-/* ---- timer and outcome ---- */
+/* ---- timer ---- */
+
+/* The bus looks again at `when` at the latest. */
+static void
+bus_wake_at(Bus *bus, int64_t when, int64_t now)
+{
+	int64_t delay = when > now ? when - now : 0;
+	struct timeval wait = { delay / USEC_PER_SEC, delay % USEC_PER_SEC };
+
+	if (bus->timer_at && bus->timer_at <= when)
+		return;
+	bus->timer_at = when;
+	evtimer_add(bus->timer, &wait);
+}
 
 static void
-bus_arm(Bus *bus, int64_t usec)
+bus_pause(Bus *bus, int64_t usec)
 {
-	struct timeval delay = { usec / USEC_PER_SEC, usec % USEC_PER_SEC };
+	int64_t now = clock_mono();
 
-	if (usec < 0)
-		delay = (struct timeval){ 0, 0 };
-	evtimer_add(bus->timer, &delay);
+	bus->state = BUS_PAUSE;
+	bus->pause_ends = now + usec;
+	bus->pause_limit = bus->pause_ends + PAUSE_MAX_US;
+	bus_wake_at(bus, bus->pause_ends, now);
+}
+
+/* Silence between two requests. */
+static int64_t
+bus_gap(const Bus *bus)
+{
+	int64_t gap = bus->limits.gap_ms * USEC_PER_MSEC;
+	int64_t silence = 7 * (int64_t) bus->char_us / 2;
+
+	if (silence > 0 && silence < SILENCE_MIN_US)
+		silence = SILENCE_MIN_US;
+	return gap > silence ? gap : silence;
+}
+
+static int
+bus_window(const Bus *bus)
+{
+	if (bus->framing != BUS_MBAP || bus->limits.gap_ms > 0 || bus->limits.window < 1)
+		return 1;
+	return bus->limits.window < BUS_WINDOW_MAX ? bus->limits.window : BUS_WINDOW_MAX;
+}
+
+/* ---- outcome ---- */
+
+uint32_t
+bus_station(const Job *job)
+{
+	uint32_t hash = 0;
+
+	if (job->protocol == FRAME_MODBUS)
+		return job->unit;
+	for (int i = 0; i < DLT645_ADDRESS; i++)
+		hash = hash * 131 + job->station[i];
+	return hash | UINT32_C(0x80000000);
 }
 
 static void
 bus_close(Bus *bus)
 {
-	if (bus->readable)
-		event_free(bus->readable);
-	if (bus->writable)
-		event_free(bus->writable);
-	bus->readable = bus->writable = NULL;
-	if (bus->fd >= 0)
-		close(bus->fd);
-	bus->fd = -1;
+	link_close(bus->link);
 	bus->in_len = 0;
-	evtimer_del(bus->timer);
+	bus->out_len = bus->out_sent = 0;
+	bus->queued = bus->sent;
 	bus->state = BUS_DOWN;
 }
 
@@ -135,32 +126,45 @@ job_answer(Job *job, const JobAnswer *answer)
 	job->done(job, answer);
 }
 
-/* Ends the request in flight and enters IDLE or GAP; the caller then runs the bus. */
 static void
-bus_finish(Bus *bus, JobAnswer *answer)
+remove_flight(Bus *bus, int flight)
 {
-	Job *job = bus->current;
+	bus->flight[flight] = bus->flight[--bus->flights];
+}
 
-	bus->current = NULL;
-	answer->sent_at = bus->sent_at;
+void
+bus_finish(Bus *bus, int flight, JobAnswer *answer)
+{
+	Job *job = bus->flight[flight].job;
+	int64_t gap = bus_gap(bus);
+
+	answer->sent_at = bus->flight[flight].sent_at;
 	answer->answered_at = clock_real();
-	if (bus->state == BUS_BUSY)
-	{
-		bus->state = bus->limits.gap_ms > 0 ? BUS_GAP : BUS_IDLE;
-		if (bus->state == BUS_GAP)
-			bus_arm(bus, bus->limits.gap_ms * USEC_PER_MSEC);
-		else
-			evtimer_del(bus->timer);
-	}
+	remove_flight(bus, flight);
+	if (bus->state == BUS_UP && gap > 0)
+		bus_pause(bus, gap);
 	bus->finishing = true;
 	job_answer(job, answer);
 	bus->finishing = false;
 }
 
+/* The connection is gone: what was sent may have been executed. */
+static void
+bus_fail_flights(Bus *bus, uint64_t sent, const char *reason)
+{
+	while (bus->flights > 0)
+	{
+		JobAnswer answer = { .result = sent > bus->flight[0].begins ? JOB_LOST : JOB_UNREACHABLE,
+							 .reason = reason };
+
+		bus_finish(bus, 0, &answer);
+	}
+}
+
 static void
 bus_fail_queued(Bus *bus)
 {
-	JobAnswer answer = { .result = JOB_UNREACHABLE };
+	JobAnswer answer = { .result = JOB_UNREACHABLE, .reason = "gateway unreachable" };
 	size_t count = bus->queue.count;
 
 	if (count == 0)
@@ -204,103 +208,41 @@ bus_backoff(const Bus *bus)
 static void
 bus_attempt_failed(Bus *bus, const char *reason)
 {
-	int64_t pause;
+	int64_t now = clock_mono();
 
 	bus->failures++;
-	if (bus->state == BUS_RESOLVING || bus->state == BUS_CONNECTING)
+	if (bus->state == BUS_OPENING)
 		bus->restore_due = true;
 	counters.connect_failures++;
-	pause = bus_backoff(bus);
-	bus->retry_at = clock_mono() + pause;
+	bus->retry_at = now + bus_backoff(bus);
 	if (bus->failures == 1)
 		log_event(LEVEL_WARN, "gateway_unreachable", "address=%s reason=%s",
-				  log_value(bus->address), log_value(reason));
+				  log_value(bus_address(bus)), log_value(reason));
 	bus_close(bus);
-	bus_arm(bus, pause);
+	bus_wake_at(bus, bus->retry_at, now);
 	bus->hooks.failed(bus->hooks.arg, reason);
 	bus_fail_queued(bus);
 }
 
-/* The connection broke. The request in flight may have been executed. */
-static void
+void
 bus_broken(Bus *bus, const char *reason)
 {
 	bool unheard = !bus->heard;
-	JobAnswer answer = { .result = bus->out_sent > 0 ? JOB_LOST : JOB_UNREACHABLE };
+	uint64_t sent = bus->sent;
 
 	counters.disconnects++;
-	log_event(LEVEL_DEBUG, "gateway_disconnected", "address=%s reason=%s", log_value(bus->address),
-			  log_value(reason));
+	log_event(LEVEL_DEBUG, "gateway_disconnected", "address=%s reason=%s",
+			  log_value(bus_address(bus)), log_value(reason));
 	bus_close(bus);
 	bus->retry_at = 0;
-	if (bus->current)
-		bus_finish(bus, &answer);
+	bus_fail_flights(bus, sent, "connection lost");
 	if (unheard)
 		bus_attempt_failed(bus, reason);
 	else
 		event_active(bus->kick, EV_TIMEOUT, 1);
 }
 
-/* ---- sending ---- */
-
-static void
-bus_flush(Bus *bus)
-{
-	while (bus->out_sent < bus->out_len)
-	{
-		ssize_t n =
-			send(bus->fd, bus->out + bus->out_sent, bus->out_len - bus->out_sent, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-		{
-			event_add(bus->writable, NULL);
-			return;
-		}
-		if (n < 0)
-		{
-			bus_broken(bus, strerror(errno));
-			return;
-		}
-		bus->out_sent += (size_t) n;
-	}
-}
-
-/* An answer to a command must not wait behind the polls of a thousand other lines. */
-static void
-bus_set_urgent(Bus *bus, bool urgent)
-{
-	if (bus->urgent == urgent)
-		return;
-	event_del(bus->readable);
-	event_priority_set(bus->readable, urgent ? PRIORITY_URGENT : PRIORITY_NORMAL);
-	event_add(bus->readable, NULL);
-	bus->urgent = urgent;
-}
-
-static void
-bus_start(Bus *bus)
-{
-	Job *job = bus->queue.job[0];
-
-	job_heap_remove(&bus->queue, job);
-	bus->current = job;
-	bus->state = BUS_BUSY;
-	bus_set_urgent(bus, job->priority <= JOB_READ_BACK);
-	if (++bus->transaction == 0)
-		bus->transaction = 1; /* 0 is what simple devices send unasked */
-	bus->out_len = frame_mbap_encode(bus->out, bus->transaction, job->unit, job->pdu, job->pdu_len);
-	bus->out_sent = 0;
-	bus->sent_at = clock_real();
-	counters.requests++;
-	bus_arm(bus, job->timeout_ms * USEC_PER_MSEC);
-	bus_flush(bus);
-}
-
-/* ---- receiving ---- */
-
-static void
+void
 bus_heard(Bus *bus)
 {
 	bus->timeouts = 0;
@@ -312,183 +254,162 @@ bus_heard(Bus *bus)
 	bus->hooks.heard(bus->hooks.arg);
 }
 
-static void
-bus_take_frame(Bus *bus, const Frame *frame)
-{
-	Job *job = bus->current;
-	uint8_t pdu[FRAME_PDU_MAX];
-	JobAnswer answer = { .pdu = pdu, .pdu_len = frame->pdu_len };
-
-	if (!job || frame->transaction != bus->transaction || bus->out_sent < bus->out_len)
-	{
-		counters.stale_answers++;
-		return;
-	}
-	if (frame->unit != job->unit)
-	{
-		counters.bad_answers++;
-		return;
-	}
-	switch (frame_check(job->pdu, job->pdu_len, frame->pdu, frame->pdu_len))
-	{
-		case ANSWER_GOOD:
-			answer.result = JOB_ANSWERED;
-			counters.answers++;
-			break;
-		case ANSWER_EXCEPTION:
-			answer.result = JOB_EXCEPTION;
-			answer.exception = frame->pdu[1];
-			counters.exceptions++;
-			break;
-		default:
-			counters.bad_answers++;
-			return;
-	}
-	/* The callback may lead to a new read into the buffer, so it gets a copy. */
-	memcpy(pdu, frame->pdu, frame->pdu_len);
-	bus_heard(bus);
-	bus_finish(bus, &answer);
-}
+/* ---- sending ---- */
 
 static void
-bus_parse(Bus *bus)
+bus_flush(Bus *bus)
 {
-	Frame frame;
-	FrameStatus status;
-
-	while ((status = frame_mbap_next(bus->in, bus->in_len, &frame)) == FRAME_WHOLE)
-	{
-		size_t used = frame.used;
-
-		bus_take_frame(bus, &frame);
-		if (bus->state == BUS_DOWN)
-			return;
-		memmove(bus->in, bus->in + used, bus->in_len - used);
-		bus->in_len -= used;
-	}
-	if (status == FRAME_BROKEN)
-	{
-		counters.broken_frames++;
-		bus_broken(bus, "answer is not Modbus TCP");
-	}
-}
-
-static void
-bus_on_readable(evutil_socket_t fd, short what, void *arg)
-{
-	Bus *bus = arg;
 	ssize_t n;
 
-	(void) what;
-	n = recv(fd, bus->in + bus->in_len, sizeof(bus->in) - bus->in_len, MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+	if (bus->out_sent == bus->out_len)
 		return;
-	if (n <= 0)
+	n = link_send(bus->link, bus->out + bus->out_sent, bus->out_len - bus->out_sent);
+	if (n < 0)
 	{
-		bus_broken(bus, n == 0 ? "closed by the gateway" : strerror(errno));
+		bus_broken(bus, link_reason(bus->link));
 		return;
 	}
-	bus->in_len += (size_t) n;
-	bus_parse(bus);
+	bus->out_sent += (size_t) n;
+	bus->sent += (uint64_t) n;
+	if (bus->out_sent == bus->out_len)
+		bus->out_sent = bus->out_len = 0;
+}
+
+static void
+bus_append(Bus *bus, const uint8_t *bytes, size_t len)
+{
+	if (bus->out_len + len > bus->out_size)
+	{
+		bus->out_size = bus->out_len + len + FRAME_ADU_MAX;
+		bus->out = mem_realloc(bus->out, bus->out_size);
+	}
+	memcpy(bus->out + bus->out_len, bytes, len);
+	bus->out_len += len;
+	bus->queued += len;
+}
+
+/* Time the request and the longest good answer take on the line. */
+static int64_t
+line_time(const Bus *bus, const Job *job, size_t request)
+{
+	return bus->char_us ? (int64_t) (request + bus_answer_chars(job)) * bus->char_us : 0;
+}
+
+static void
+bus_start(Bus *bus, Job *job)
+{
+	Flight *flight = &bus->flight[bus->flights];
+	uint8_t frame[FRAME_ADU_MAX];
+	int64_t now = clock_mono();
+	size_t len;
+
+	job_heap_remove(&bus->queue, job);
+	job->position = IN_FLIGHT;
+	/* An answer to a command must not wait behind the polls of a thousand other lines. */
+	link_set_urgent(bus->link, job->priority <= JOB_READ_BACK);
+	if (++bus->transaction == 0)
+		bus->transaction = 1; /* 0 is what simple devices send unasked */
+	len = bus_encode(bus, job, bus->transaction, frame);
+	flight->job = job;
+	flight->transaction = bus->transaction;
+	flight->begins = bus->queued;
+	flight->sent_at = clock_real();
+	flight->deadline = now + job->timeout_ms * USEC_PER_MSEC + line_time(bus, job, len);
+	bus->flights++;
+	bus_append(bus, frame, len);
+	bus_wake_at(bus, flight->deadline, now);
+	counters.requests++;
+}
+
+/* ---- receiving ---- */
+
+/* Bytes while nothing is asked: on a line somebody else is talking, and is let finish. */
+static void
+drop_unasked(Bus *bus)
+{
+	int64_t gap = bus_gap(bus);
+	int64_t now = clock_mono();
+
+	counters.stale_answers++;
+	bus->in_len = 0;
+	if (bus->state == BUS_PAUSE && bus->pause_ends < now + gap && now + gap < bus->pause_limit)
+		bus->pause_ends = now + gap;
+}
+
+static void
+bus_on_readable(void *arg)
+{
+	Bus *bus = arg;
+	size_t room;
+	ssize_t n;
+
+	for (int turn = 0; turn < RECEIVE_TURNS; turn++)
+	{
+		room = sizeof(bus->in) - bus->in_len;
+		n = link_receive(bus->link, bus->in + bus->in_len, room);
+		if (n < 0)
+		{
+			bus_broken(bus, link_reason(bus->link));
+			return;
+		}
+		bus->in_len += (size_t) n;
+		if (n > 0 && bus->framing == BUS_STREAMED && bus->flights == 0)
+			drop_unasked(bus);
+		else if (n > 0)
+			bus_parse(bus);
+		if (bus->state == BUS_DOWN)
+			return;
+		if ((size_t) n < room)
+		{
+			bus_run(bus);
+			return;
+		}
+	}
+	/* More is there, and its edge is spent. */
+	event_active(bus->kick, EV_READ, 1);
 	bus_run(bus);
+}
+
+static void
+bus_on_writable(void *arg)
+{
+	bus_flush(arg);
 }
 
 /* ---- connecting ---- */
 
 static void
-bus_connected(Bus *bus)
+bus_on_opened(void *arg)
 {
-	int error = 0;
-	socklen_t len = sizeof(error);
+	Bus *bus = arg;
 
-	getsockopt(bus->fd, SOL_SOCKET, SO_ERROR, &error, &len);
-	if (error)
-	{
-		bus_attempt_failed(bus, strerror(error));
-		return;
-	}
 	counters.connects++;
-	evtimer_del(bus->timer);
-	bus->state = BUS_IDLE;
+	bus->state = BUS_UP;
 	bus->heard = false;
 	bus->timeouts = 0;
-	bus->urgent = false;
-	event_add(bus->readable, NULL);
 	if (bus->restore_due)
 	{
 		bus->restore_due = false;
 		log_event(LEVEL_INFO, "gateway_connected", "address=%s attempts=%u",
-				  log_value(bus->address), bus->failures + 1);
+				  log_value(bus_address(bus)), bus->failures + 1);
 		bus->hooks.restored(bus->hooks.arg);
 	}
 	bus_run(bus);
 }
 
 static void
-bus_on_writable(evutil_socket_t fd, short what, void *arg)
+bus_on_failed(void *arg, const char *reason)
 {
-	Bus *bus = arg;
-
-	(void) fd;
-	(void) what;
-	if (bus->state == BUS_CONNECTING)
-		bus_connected(bus);
-	else if (bus->state == BUS_BUSY)
-		bus_flush(bus);
-}
-
-static int
-bus_socket(const struct sockaddr *address)
-{
-	int on = 1;
-	int idle = 30;
-	int interval = 10;
-	int probes = 3;
-	unsigned user_timeout_ms = 20000;
-	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -1;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof(user_timeout_ms));
-	return fd;
+	bus_attempt_failed(arg, reason);
 }
 
 static void
-bus_resolved(void *arg, const struct sockaddr *address, socklen_t len, const char *reason)
+bus_open(Bus *bus)
 {
-	Bus *bus = arg;
-
-	bus->query = NULL;
-	if (!address)
-	{
-		bus_attempt_failed(bus, reason);
-		return;
-	}
-	bus->fd = bus_socket(address);
-	if (bus->fd < 0 || (connect(bus->fd, address, len) < 0 && errno != EINPROGRESS))
-	{
-		bus_attempt_failed(bus, strerror(errno));
-		return;
-	}
-	bus->state = BUS_CONNECTING;
-	bus->readable = event_new(bus->base, bus->fd, EV_READ | EV_PERSIST, bus_on_readable, bus);
-	bus->writable = event_new(bus->base, bus->fd, EV_WRITE, bus_on_writable, bus);
-	event_add(bus->writable, NULL);
-	bus_arm(bus, bus->limits.connect_timeout_ms * USEC_PER_MSEC);
-}
-
-static void
-bus_connect(Bus *bus)
-{
-	evtimer_del(bus->timer);
 	bus->tried_at = clock_mono();
-	bus->state = BUS_RESOLVING;
-	bus->query = names_resolve(bus->names, bus->host, bus->port, bus_resolved, bus);
+	bus->state = BUS_OPENING;
+	bus_wake_at(bus, bus->tried_at + bus->limits.connect_timeout_ms * USEC_PER_MSEC, bus->tried_at);
+	link_open(bus->link);
 }
 
 /* ---- running ---- */
@@ -501,49 +422,98 @@ bus_run_down(Bus *bus)
 	if (bus->queue.count == 0)
 		return;
 	if (now >= bus->retry_at)
-		bus_connect(bus);
+		bus_open(bus);
 	else if (bus->queue.job[0]->priority > JOB_READ_BACK)
 		bus_fail_queued(bus);
 	else if (now - bus->tried_at >= COMMAND_RECONNECT_US)
-		bus_connect(bus);
+		bus_open(bus);
 	else
-		bus_arm(bus, bus->tried_at + COMMAND_RECONNECT_US - now);
+		bus_wake_at(bus, bus->tried_at + COMMAND_RECONNECT_US, now);
+}
+
+/* The next job, passing over a meter on a line that still owes an answer; NULL: none may go now. */
+static Job *
+next_job(Bus *bus)
+{
+	int64_t now;
+
+	if (bus->queue.count == 0 || bus->late_until == 0)
+		return bus->queue.count ? bus->queue.job[0] : NULL;
+	now = clock_mono();
+	if (now >= bus->late_until)
+	{
+		bus->late_until = 0;
+		return bus->queue.job[0];
+	}
+	bus_wake_at(bus, bus->late_until, now);
+	return job_heap_first_other(&bus->queue, bus->late_station);
 }
 
 static void
 bus_run(Bus *bus)
 {
+	Job *job;
+
 	if (bus->state == BUS_DOWN)
 		bus_run_down(bus);
-	else if (bus->state == BUS_IDLE && bus->queue.count > 0)
-		bus_start(bus);
+	if (bus->state != BUS_UP || bus->flights == bus_window(bus))
+		return;
+	while (bus->flights < bus_window(bus) && (job = next_job(bus)) != NULL)
+		bus_start(bus, job);
+	bus_flush(bus);
 }
 
 static void
 bus_on_kick(evutil_socket_t fd, short what, void *arg)
 {
+	Bus *bus = arg;
+
 	(void) fd;
-	(void) what;
-	bus_run(arg);
+	if (what & EV_READ && (bus->state == BUS_UP || bus->state == BUS_PAUSE))
+		bus_on_readable(bus);
+	else
+		bus_run(bus);
 }
 
 static void
-bus_timed_out(Bus *bus)
+count_timeout(Bus *bus, uint32_t station)
 {
-	JobAnswer answer = { .result = JOB_TIMEOUT };
-	uint8_t unit = bus->current->unit;
-	bool reconnect;
-
 	counters.timeouts++;
 	if (bus->timeouts++ == 0)
-		bus->timeout_units = false;
-	else if (unit != bus->timeout_unit)
-		bus->timeout_units = true;
-	bus->timeout_unit = unit;
-	reconnect = bus->out_sent < bus->out_len || bus->in_len > 0 ||
-				(bus->timeouts >= TIMEOUTS_TO_RECONNECT && (bus->timeout_units || !bus->heard));
-	bus_finish(bus, &answer);
-	if (reconnect && bus->state != BUS_DOWN && !bus->current)
+		bus->timeout_stations = false;
+	else if (station != bus->timeout_station)
+		bus->timeout_stations = true;
+	bus->timeout_station = station;
+}
+
+/* The meter may still answer: the line is left to it, and it is left alone for as long again. */
+static void
+expect_late(Bus *bus, const Job *job)
+{
+	int64_t gap = bus_gap(bus);
+
+	if (bus->framing != BUS_STREAMED)
+		return;
+	bus->late_station = bus_station(job);
+	bus->late_until = clock_mono() + job->timeout_ms * USEC_PER_MSEC;
+	bus->in_len = 0;
+	bus_pause(bus, gap > QUIET_US ? gap : QUIET_US);
+}
+
+static void
+bus_timed_out(Bus *bus, int flight)
+{
+	JobAnswer answer = { .result = JOB_TIMEOUT, .reason = "no answer" };
+	const Job *job = bus->flight[flight].job;
+	bool torn = bus->framing == BUS_MBAP && bus->in_len > 0;
+	bool reconnect;
+
+	count_timeout(bus, bus_station(job));
+	reconnect = bus->out_sent < bus->out_len || torn ||
+				(bus->timeouts >= TIMEOUTS_TO_RECONNECT && (bus->timeout_stations || !bus->heard));
+	expect_late(bus, job);
+	bus_finish(bus, flight, &answer);
+	if (reconnect && bus->state != BUS_DOWN && bus->flights == 0)
 	{
 		/* A torn frame would swallow the next answer; silence of several units may be a half-open
 		 * connection. */
@@ -551,6 +521,27 @@ bus_timed_out(Bus *bus)
 		bus_close(bus);
 		bus->retry_at = 0;
 	}
+}
+
+static void
+bus_check_deadlines(Bus *bus)
+{
+	int64_t now = clock_mono();
+	int64_t next = 0;
+
+	/* A callback may cancel others; what is passed over by that is looked at again at once. */
+	for (int i = bus->flights - 1; i >= 0 && bus->state == BUS_UP; i--)
+	{
+		if (i < bus->flights && bus->flight[i].deadline <= now)
+			bus_timed_out(bus, i);
+	}
+	for (int i = 0; i < bus->flights; i++)
+	{
+		if (next == 0 || bus->flight[i].deadline < next)
+			next = bus->flight[i].deadline;
+	}
+	if (next)
+		bus_wake_at(bus, next, now);
 	bus_run(bus);
 }
 
@@ -558,49 +549,63 @@ static void
 bus_on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	Bus *bus = arg;
+	int64_t now = clock_mono();
+	int64_t due = 0;
 
 	(void) fd;
 	(void) what;
+	bus->timer_at = 0;
 	switch (bus->state)
 	{
 		case BUS_DOWN:
-			bus_connect(bus);
+			due = bus->retry_at;
+			if (bus->queue.count > 0)
+				bus_run_down(bus);
+			else if (due && now >= due)
+				bus_open(bus);
 			break;
-		case BUS_CONNECTING:
-			bus_attempt_failed(bus, "connection timed out");
+		case BUS_OPENING:
+			due = bus->tried_at + bus->limits.connect_timeout_ms * USEC_PER_MSEC;
+			if (now >= due)
+				bus_attempt_failed(bus, "connection timed out");
 			break;
-		case BUS_BUSY:
-			bus_timed_out(bus);
-			break;
-		case BUS_GAP:
-			bus->state = BUS_IDLE;
-			bus_run(bus);
-			break;
-		case BUS_RESOLVING:
-		case BUS_IDLE:
+		case BUS_UP:
+			bus_check_deadlines(bus);
+			return;
+		case BUS_PAUSE:
+			due = bus->pause_ends;
+			if (now >= due)
+			{
+				bus->state = BUS_UP;
+				bus_check_deadlines(bus);
+			}
 			break;
 	}
+	if (now < due && bus->state != BUS_UP)
+		bus_wake_at(bus, due, now);
 }
 
 /* ---- public ---- */
 
 Bus *
-bus_new(struct event_base *base, Names *names, const char *address, const BusLimits *limits,
-		const BusHooks *hooks)
+bus_new(struct event_base *base, Names *names, const LinkEnd *end, BusFraming framing,
+		const BusLimits *limits, const BusHooks *hooks, char *reason, size_t size)
 {
 	Bus *bus = mem_alloc0(sizeof(*bus));
+	LinkHooks link_hooks = { bus_on_opened, bus_on_failed, bus_on_readable, bus_on_writable, bus };
 
-	if (!names_split(address, bus->host, sizeof(bus->host), bus->port, sizeof(bus->port)))
+	bus->link = link_new(base, names, end, &link_hooks, reason, size);
+	if (!bus->link)
 	{
 		free(bus);
 		return NULL;
 	}
-	text_copy(bus->address, sizeof(bus->address), address);
 	bus->base = base;
-	bus->names = names;
+	bus->framing = framing;
+	/* Start, eight bits, parity or a second stop bit, stop. */
+	bus->char_us = end->line.baud > 0 ? (11 * 1000000 + end->line.baud - 1) / end->line.baud : 0;
 	bus->limits = *limits;
 	bus->hooks = *hooks;
-	bus->fd = -1;
 	bus->transaction = (uint16_t) random();
 	bus->timer = evtimer_new(base, bus_on_timer, bus);
 	bus->kick = evtimer_new(base, bus_on_kick, bus);
@@ -612,17 +617,17 @@ bus_new(struct event_base *base, Names *names, const char *address, const BusLim
 void
 bus_free(Bus *bus)
 {
-	JobAnswer answer = { .result = bus->out_sent > 0 ? JOB_LOST : JOB_UNREACHABLE };
+	uint64_t sent = bus->sent;
 
-	names_cancel(bus->query);
 	bus_close(bus);
-	if (bus->current)
-		bus_finish(bus, &answer);
+	bus_fail_flights(bus, sent, "the connection was given up");
 	bus_fail_queued(bus);
 	event_free(bus->timer);
 	event_free(bus->kick);
 	event_free(bus->urgent_kick);
+	link_free(bus->link);
 	free(bus->queue.job);
+	free(bus->out);
 	free(bus);
 }
 
@@ -635,7 +640,7 @@ bus_set_limits(Bus *bus, const BusLimits *limits)
 const char *
 bus_address(const Bus *bus)
 {
-	return bus->address;
+	return link_address(bus->link);
 }
 
 void
@@ -646,8 +651,21 @@ bus_submit(Bus *bus, Job *job)
 		job->rank = bus->submitted;
 	job->bus = bus;
 	job_heap_add(&bus->queue, job);
-	if (!bus->finishing && (bus->state == BUS_DOWN || bus->state == BUS_IDLE))
+	if (!bus->finishing &&
+		(bus->state == BUS_DOWN || (bus->state == BUS_UP && bus->flights < bus_window(bus))))
 		event_active(job->priority <= JOB_READ_BACK ? bus->urgent_kick : bus->kick, EV_TIMEOUT, 1);
+}
+
+static void
+cancel_flight(Bus *bus, const Job *job)
+{
+	int flight = 0;
+
+	while (bus->flight[flight].job != job)
+		flight++;
+	remove_flight(bus, flight);
+	expect_late(bus, job);
+	event_active(bus->kick, EV_TIMEOUT, 1);
 }
 
 void
@@ -658,30 +676,21 @@ bus_cancel(Job *job)
 	if (!bus)
 		return;
 	job->bus = NULL;
-	if (bus->current != job)
+	if (job->position == IN_FLIGHT)
+		cancel_flight(bus, job);
+	else if (job->position != PARKED)
+		job_heap_remove(&bus->queue, job);
+	for (size_t i = 0; i < bus->parked_count; i++)
 	{
-		if (job->position != PARKED)
-			job_heap_remove(&bus->queue, job);
-		for (size_t i = 0; i < bus->parked_count; i++)
-		{
-			if (bus->parked[i] == job)
-				bus->parked[i] = NULL;
-		}
-		return;
+		if (bus->parked[i] == job)
+			bus->parked[i] = NULL;
 	}
-	bus->current = NULL;
-	bus->state = BUS_IDLE;
-	evtimer_del(bus->timer);
-	/* A request half sent cannot be taken back: only a new connection gets the stream in step. */
-	if (bus->out_sent < bus->out_len)
-		bus_close(bus);
-	event_active(bus->kick, EV_TIMEOUT, 1);
 }
 
 bool
 bus_job_in_flight(const Job *job)
 {
-	return job->bus && job->bus->current == job;
+	return job->bus && job->position == IN_FLIGHT;
 }
 
 void
@@ -689,7 +698,7 @@ bus_promote(Job *job, JobPriority priority)
 {
 	Bus *bus = job->bus;
 
-	if (!bus || bus->current == job || job->position == PARKED)
+	if (!bus || job->position == IN_FLIGHT || job->position == PARKED)
 	{
 		job->priority = priority;
 		return;

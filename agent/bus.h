@@ -1,12 +1,13 @@
 /*
  * bus.h
- *		One connection to one gateway address: a priority queue of jobs, one request in flight.
+ *		One connection to one gateway address: a priority queue of jobs, few requests in flight.
  */
 #ifndef PREPAYD_BUS_H
 #define PREPAYD_BUS_H
 
+#include "dlt645.h"
 #include "frame.h"
-#include "names.h"
+#include "link.h"
 
 #include <event2/event.h>
 #include <stdbool.h>
@@ -25,7 +26,7 @@ typedef enum JobPriority
 typedef enum JobResult
 {
 	JOB_ANSWERED,	/* pdu holds the checked answer */
-	JOB_EXCEPTION,	/* exception holds the code */
+	JOB_EXCEPTION,	/* exception holds the code, reason its meaning */
 	JOB_TIMEOUT,	/* sent, no valid answer in time */
 	JOB_LOST,		/* sent at least in part, then the connection broke */
 	JOB_UNREACHABLE /* certainly not sent */
@@ -34,7 +35,8 @@ typedef enum JobResult
 typedef struct JobAnswer
 {
 	JobResult result;
-	int exception;
+	int exception;		/* a Modbus code, also where the meter speaks DL/T 645 */
+	const char *reason; /* in words, for all that is not JOB_ANSWERED */
 	const uint8_t *pdu; /* valid during the callback only */
 	size_t pdu_len;
 	int64_t sent_at; /* real time */
@@ -50,8 +52,11 @@ struct Job
 	JobPriority priority;
 	uint64_t
 		rank; /* the requests of one poll share a rank, so that a poll finishes before the next */
+	FrameProtocol protocol;
 	uint8_t unit;
+	uint8_t station[DLT645_ADDRESS]; /* in place of unit where the protocol is DL/T 645 */
 	int timeout_ms;
+	uint16_t answer_pdu; /* PDU bytes of the answer to a vendor function; 0: unknown */
 	uint8_t pdu[FRAME_PDU_MAX];
 	size_t pdu_len;
 	void (*done)(Job *job, const JobAnswer *answer);
@@ -65,9 +70,18 @@ struct Job
 typedef struct BusLimits
 {
 	int connect_timeout_ms;
-	int gap_ms;
+	int gap_ms;				/* silence the devices need between requests */
 	int64_t max_backoff_us; /* longest pause between connection attempts */
+	int window; /* requests in flight; above 1 for native TCP that was found to bear it */
 } BusLimits;
+
+#define BUS_WINDOW_MAX 16
+
+typedef enum BusFraming
+{
+	BUS_MBAP,	 /* Modbus TCP, also inside TLS */
+	BUS_STREAMED /* as on a serial line: Modbus RTU and DL/T 645, told by their checksums */
+} BusFraming;
 
 typedef struct BusHooks
 {
@@ -80,8 +94,9 @@ typedef struct BusHooks
 	void *arg;
 } BusHooks;
 
-Bus *bus_new(struct event_base *base, Names *names, const char *address, const BusLimits *limits,
-			 const BusHooks *hooks);
+/* NULL with a reason when the end of the link cannot be right. */
+Bus *bus_new(struct event_base *base, Names *names, const LinkEnd *end, BusFraming framing,
+			 const BusLimits *limits, const BusHooks *hooks, char *reason, size_t size);
 
 /* Answers every job with JOB_LOST or JOB_UNREACHABLE, then frees. */
 void bus_free(Bus *bus);

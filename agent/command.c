@@ -245,24 +245,6 @@ command_submit(Command *command, JobPriority priority,
 	return true;
 }
 
-static const char *
-answer_text(const JobAnswer *answer)
-{
-	switch (answer->result)
-	{
-		case JOB_EXCEPTION:
-			return frame_exception_text(answer->exception);
-		case JOB_TIMEOUT:
-			return "no answer";
-		case JOB_LOST:
-			return "connection lost";
-		case JOB_UNREACHABLE:
-			return "gateway unreachable";
-		default:
-			return "answered";
-	}
-}
-
 static void
 observe(Command *command, uint8_t function, uint16_t address, uint16_t count,
 		const JobAnswer *answer)
@@ -317,7 +299,7 @@ guard_answered(Job *job, const JobAnswer *answer)
 		command_wait(command, LINK_PAUSE_US, guard_read);
 	else
 		command_fail(command, command->sent || command->order.verify_only ? "unknown" : "failed",
-					 "%s cannot be read: %s", point->name, answer_text(answer));
+					 "%s cannot be read: %s", point->name, answer->reason);
 }
 
 static void
@@ -391,7 +373,7 @@ check_answered(Job *job, const JobAnswer *answer)
 		if (++command->link_tries < READ_BACK_LINK_TRIES)
 			command_wait(command, LINK_PAUSE_US, check_read);
 		else
-			command_fail(command, "unknown", "the read-back failed: %s", answer_text(answer));
+			command_fail(command, "unknown", "the read-back failed: %s", answer->reason);
 		return;
 	}
 	observe(command, check->function, check->address, check->count, answer);
@@ -430,15 +412,15 @@ settle(Command *command)
 }
 
 static void
-write_exception(Command *command, int exception)
+write_exception(Command *command, int exception, const char *reason)
 {
 	command->exception = exception;
 	if (exception <= EXCEPTION_ILLEGAL_VALUE && command->step == 0)
-		command_fail(command, "refused", "the meter refused: %s", frame_exception_text(exception));
+		command_fail(command, "refused", "the meter refused: %s", reason);
 	else if (exception == EXCEPTION_BUSY && ++command->busy_tries < BUSY_TRIES)
 		command_wait(command, LINK_PAUSE_US, write_step);
 	else if ((exception == EXCEPTION_BUSY || exception == EXCEPTION_NO_PATH) && !command->sent)
-		command_fail(command, "failed", "not executed: %s", frame_exception_text(exception));
+		command_fail(command, "failed", "not executed: %s", reason);
 	else
 	{
 		/* 05 means "begun"; after 04 and 0B the meter may have acted: look. */
@@ -464,7 +446,7 @@ write_answered(Job *job, const JobAnswer *answer)
 				settle(command);
 			break;
 		case JOB_EXCEPTION:
-			write_exception(command, answer->exception);
+			write_exception(command, answer->exception, answer->reason);
 			break;
 		case JOB_TIMEOUT:
 		case JOB_LOST:
@@ -605,8 +587,8 @@ command_start(Command *command)
 	if (meter->leaving)
 		command_fail(command, "failed", "the meter left the agent's plan");
 	else if (!meter->gateway->line)
-		command_fail(command, "failed", "gateway %s cannot be used: transport %s",
-					 meter->gateway->code, meter->gateway->transport);
+		command_fail(command, "failed", "gateway %s cannot be used: see the agent's log",
+					 meter->gateway->code);
 	else if (!meter->profile)
 		command_fail(command, "refused", "the profile of model %s is missing or faulty",
 					 meter->model);

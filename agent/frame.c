@@ -128,28 +128,64 @@ rtu_crc_good(const uint8_t *adu, size_t len)
 	return adu[len - 2] == (uint8_t) crc && adu[len - 1] == (uint8_t) (crc >> 8);
 }
 
+/* Length of a whole frame at the start of the bytes, 0 when there is none, or none yet. */
+static size_t
+rtu_length(const uint8_t *bytes, size_t len, size_t expected)
+{
+	bool exception = len > 1 && bytes[1] & EXCEPTION_BIT;
+	size_t want = exception ? 5 : expected + 3;
+
+	if (exception || expected > 0)
+		return len >= want && rtu_crc_good(bytes, want) ? want : 0;
+	/* A vendor's answer of unknown length ends where its checksum fits. */
+	for (want = 4; want <= len && want <= FRAME_PDU_MAX + 3; want++)
+	{
+		if (rtu_crc_good(bytes, want))
+			return want;
+	}
+	return 0;
+}
+
+static bool
+rtu_may_begin(const uint8_t *bytes, size_t len, uint8_t unit, uint8_t function, size_t expected)
+{
+	if (bytes[0] != unit || (len > 1 && (bytes[1] & ~EXCEPTION_BIT) != function))
+		return false;
+	if (len > 1 && bytes[1] & EXCEPTION_BIT)
+		return len < 5;
+	return len < (expected > 0 ? expected : FRAME_PDU_MAX) + 3;
+}
+
 FrameStatus
 frame_rtu_next(const uint8_t *buffer, size_t len, uint8_t unit, uint8_t function, size_t expected,
 			   Frame *frame)
 {
-	size_t want;
+	size_t keep = len;
 
-	if (len < 2)
-		return FRAME_MORE;
-	frame->used = 1;
-	if (buffer[0] != unit || (buffer[1] & ~EXCEPTION_BIT) != function)
-		return FRAME_BROKEN;
-	want = buffer[1] & EXCEPTION_BIT ? 5 : expected + 3;
-	if (len < want)
-		return FRAME_MORE;
-	if (!rtu_crc_good(buffer, want))
-		return FRAME_BROKEN;
-	frame->transaction = 0;
-	frame->unit = unit;
-	frame->pdu = buffer + 1;
-	frame->pdu_len = want - 3;
-	frame->used = want;
-	return FRAME_WHOLE;
+	/* Noise may look like the beginning of an answer, so the answer is looked for behind it, too.
+	 */
+	for (size_t at = 0; at < len; at++)
+	{
+		size_t left = len - at;
+		size_t want;
+
+		if (buffer[at] != unit || (left > 1 && (buffer[at + 1] & ~EXCEPTION_BIT) != function))
+			continue;
+		want = rtu_length(buffer + at, left, expected);
+		if (want > 0)
+		{
+			frame->transaction = 0;
+			frame->unit = unit;
+			frame->pdu = buffer + at + 1;
+			frame->pdu_len = want - 3;
+			frame->used = at + want;
+			return FRAME_WHOLE;
+		}
+		if (keep == len && rtu_may_begin(buffer + at, left, unit, function, expected))
+			keep = at;
+	}
+	frame->used = keep;
+	return keep < len || len == 0 ? FRAME_MORE : FRAME_BROKEN;
 }
 
 size_t

@@ -17,12 +17,18 @@
 #define FRAME_READ_MAX 125
 #define FRAME_WRITE_MAX 123
 
+/* What a meter speaks; both may be on one line. */
+typedef enum FrameProtocol
+{
+	FRAME_MODBUS,
+	FRAME_DLT645
+} FrameProtocol;
+
 typedef enum FrameStatus
 {
 	FRAME_MORE,	 /* the buffer holds no whole frame yet */
 	FRAME_WHOLE, /* one frame found */
-	FRAME_BROKEN /* TCP: not Modbus, the stream cannot be trusted any more; RTU: skip `used` bytes
-				  */
+	FRAME_BROKEN /* TCP: not Modbus, the stream cannot be trusted any more; else: only noise */
 } FrameStatus;
 
 typedef struct Frame
@@ -64,8 +70,8 @@ uint16_t frame_crc(const uint8_t *bytes, size_t len);
 size_t frame_rtu_encode(uint8_t *adu, uint8_t unit, const uint8_t *pdu, size_t len);
 
 /*
- * Looks for the answer of `unit` to `function` with `expected` PDU bytes, or an exception. Noise is
- * FRAME_BROKEN with used >= 1: drop these bytes and call again.
+ * Looks for the answer of `unit` to `function` with `expected` PDU bytes (0: unknown), or an
+ * exception, anywhere in the buffer. Whatever it says, the first `used` bytes are done with.
  */
 FrameStatus frame_rtu_next(const uint8_t *buffer, size_t len, uint8_t unit, uint8_t function,
 						   size_t expected, Frame *frame);

@@ -5,6 +5,7 @@
 #include "job_heap.h"
 
 #include "buf.h"
+#include "bus_inner.h"
 
 static bool
 job_before(const Job *a, const Job *b)
@@ -78,4 +79,19 @@ job_heap_remove(JobHeap *heap, Job *job)
 	heap_put(heap, position, last);
 	heap_up(heap, position);
 	heap_down(heap, last->position);
+}
+
+Job *
+job_heap_first_other(const JobHeap *heap, uint32_t station)
+{
+	Job *first = NULL;
+
+	for (size_t i = 0; i < heap->count; i++)
+	{
+		Job *job = heap->job[i];
+
+		if (bus_station(job) != station && (!first || job_before(job, first)))
+			first = job;
+	}
+	return first;
 }

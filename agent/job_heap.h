@@ -17,4 +17,7 @@ typedef struct JobHeap
 void job_heap_add(JobHeap *heap, Job *job);
 void job_heap_remove(JobHeap *heap, Job *job);
 
+/* The first job for another station (bus_station), NULL when there is none; looks at all. */
+Job *job_heap_first_other(const JobHeap *heap, uint32_t station);
+
 #endif

@@ -5,9 +5,11 @@
 #include "line.h"
 
 #include "buf.h"
+#include "gateway_plan.h"
 #include "log.h"
 #include "poll.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,13 +43,15 @@ line_heard(void *arg)
 static BusLimits
 line_limits(const Line *line)
 {
-	BusLimits limits = { LINE_CONNECT_TIMEOUT_MS, 0, MAX_BACKOFF_US };
+	BusLimits limits = { LINE_CONNECT_TIMEOUT_MS, 0, MAX_BACKOFF_US, BUS_WINDOW_MAX };
 
 	for (const Gateway *gateway = line->gateways; gateway; gateway = gateway->next_on_line)
 	{
 		int64_t interval = clock_real_span(&line->agent->clock, gateway->interval);
 
 		limits.connect_timeout_ms = gateway->options.connect_timeout_ms;
+		if (gateway->options.window < limits.window)
+			limits.window = gateway->options.window;
 		if (gateway->options.gap_ms > limits.gap_ms)
 			limits.gap_ms = gateway->options.gap_ms;
 		for (int i = 0; i < gateway->meter_count; i++)
@@ -78,21 +82,30 @@ line_refresh_limits(Agent *agent)
 }
 
 static Line *
-line_for(Agent *agent, const char *address)
+line_for(Gateway *gateway, char *reason, size_t size)
 {
-	BusLimits limits = { LINE_CONNECT_TIMEOUT_MS, 0, MAX_BACKOFF_US };
+	Agent *agent = gateway->agent;
+	BusLimits limits = { LINE_CONNECT_TIMEOUT_MS, 0, MAX_BACKOFF_US, 1 };
 	BusHooks hooks = { line_failed, line_restored, line_heard, NULL };
 	Line *line;
 
 	for (line = agent->topology->lines; line; line = line->next)
 	{
-		if (strcmp(bus_address(line->bus), address) == 0)
+		if (strcmp(line->end.address, gateway->end.address) != 0 || !line->gateways)
+			continue;
+		if (link_end_equal(&line->end, &gateway->end) && line->framing == gateway->framing)
 			return line;
+		snprintf(reason, size, "gateway %s uses the same address in another way",
+				 line->gateways->code);
+		return NULL;
 	}
 	line = mem_alloc0(sizeof(*line));
 	line->agent = agent;
+	line->end = gateway->end;
+	line->framing = gateway->framing;
 	hooks.arg = line;
-	line->bus = bus_new(agent->base, agent->names, address, &limits, &hooks);
+	line->bus = bus_new(agent->base, agent->names, &line->end, line->framing, &limits, &hooks,
+						reason, size);
 	if (!line->bus)
 	{
 		free(line);
@@ -118,22 +131,20 @@ line_leave(Gateway *gateway)
 }
 
 void
-line_join(Gateway *gateway)
+line_join(Gateway *gateway, const char *fault)
 {
-	if (strcmp(gateway->transport, "tcp") != 0)
-	{
-		log_event(LEVEL_ERROR, "transport_not_supported",
-				  "gateway=%s transport=%s hint=\"this version reads tcp gateways only\"",
-				  log_value(gateway->code), log_value(gateway->transport));
-		return;
-	}
-	gateway->line = line_for(gateway->agent, gateway->address);
+	char reason[sizeof(gateway->fault)] = "";
+
+	if (fault)
+		text_copy(reason, sizeof(reason), fault);
+	else
+		gateway->line = line_for(gateway, reason, sizeof(reason));
+	if (reason[0] && strcmp(reason, gateway->fault) != 0)
+		log_event(LEVEL_ERROR, "gateway_faulty", "gateway=%s address=%s fault=%s",
+				  log_value(gateway->code), log_value(gateway->end.address), log_value(reason));
+	strcpy(gateway->fault, reason);
 	if (!gateway->line)
-	{
-		log_event(LEVEL_ERROR, "address_faulty", "gateway=%s address=%s hint=\"use host:port\"",
-				  log_value(gateway->code), log_value(gateway->address));
 		return;
-	}
 	gateway->next_on_line = gateway->line->gateways;
 	gateway->line->gateways = gateway;
 }

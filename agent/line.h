@@ -9,8 +9,11 @@
 
 #define LINE_CONNECT_TIMEOUT_MS 5000
 
-/* Gives the gateway its line; none, with a log line, where transport or address cannot be used. */
-void line_join(Gateway *gateway);
+/*
+ * Gives the gateway its line; none where its options are at fault or the address cannot be used,
+ * which is logged once.
+ */
+void line_join(Gateway *gateway, const char *fault);
 void line_leave(Gateway *gateway);
 
 /* Frees the lines without gateways; their jobs are answered, so meters must have moved before. */

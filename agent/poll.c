@@ -162,7 +162,7 @@ poll_take(Meter *meter, const JobAnswer *answer)
 
 /* 01 to 03: the profile asks for something this meter does not have. */
 static void
-poll_refused(Meter *meter, int exception)
+poll_refused(Meter *meter, int exception, const char *reason)
 {
 	Poll *poll = &meter->poll;
 	const RequestList *list = poll_requests(meter);
@@ -186,7 +186,7 @@ poll_refused(Meter *meter, int exception)
 	if (request->has_kwh)
 	{
 		contact_meter_ok(meter);
-		poll_fail(meter, frame_exception_text(exception));
+		poll_fail(meter, reason);
 		return;
 	}
 	/* Asked once and refused: not asked again until the plan changes. */
@@ -208,19 +208,19 @@ poll_retry(Meter *meter)
 }
 
 static void
-poll_exception(Meter *meter, int exception)
+poll_exception(Meter *meter, int exception, const char *reason)
 {
 	if (exception >= EXCEPTION_ILLEGAL_FUNCTION && exception <= EXCEPTION_ILLEGAL_VALUE)
-		poll_refused(meter, exception);
+		poll_refused(meter, exception, reason);
 	else if (exception == EXCEPTION_NO_PATH || exception == EXCEPTION_NO_TARGET)
-		poll_silent(meter, frame_exception_text(exception));
+		poll_silent(meter, reason);
 	else if ((exception == EXCEPTION_ACKNOWLEDGE || exception == EXCEPTION_BUSY) &&
 			 poll_retry(meter))
 		return;
 	else
 	{
 		contact_meter_ok(meter);
-		poll_fail(meter, frame_exception_text(exception));
+		poll_fail(meter, reason);
 	}
 }
 
@@ -235,7 +235,7 @@ poll_answered(Job *job, const JobAnswer *answer)
 			poll_take(meter, answer);
 			break;
 		case JOB_EXCEPTION:
-			poll_exception(meter, answer->exception);
+			poll_exception(meter, answer->exception, answer->reason);
 			break;
 		case JOB_TIMEOUT:
 			if (poll_retry(meter))
@@ -315,8 +315,7 @@ poll_now(Meter *meter, JobPriority priority, PollDone done, void *arg)
 	{
 		if (done)
 			done(arg, NULL,
-				 meter->profile ? "the gateway's transport is not supported"
-								: "the meter's profile is faulty");
+				 meter->profile ? "the gateway cannot be used" : "the meter's profile is faulty");
 		return;
 	}
 	if (!poll->active)

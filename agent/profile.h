@@ -9,6 +9,7 @@
 #define PREPAYD_PROFILE_H
 
 #include "decimal.h"
+#include "frame.h"
 #include "jpath.h"
 
 #include <stdbool.h>
@@ -156,6 +157,7 @@ typedef struct Profile
 	int references;
 	char code[PROFILE_CODE_SIZE];
 	int revision;
+	FrameProtocol protocol;
 	bool verified;
 	int max_registers;
 	int max_gap; /* registers outside every block that one request may include */

@@ -12,6 +12,7 @@
 
 #include "buf.h"
 #include "command.h"
+#include "gateway_plan.h"
 #include "line.h"
 #include "log.h"
 #include "poll.h"
@@ -19,16 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-typedef struct GatewayPlan
-{
-	int id;
-	char code[64];
-	char transport[16];
-	char address[288];
-	int64_t interval;
-	GatewayOptions options;
-} GatewayPlan;
 
 typedef struct MeterPlan
 {
@@ -51,45 +42,6 @@ topology_new(void)
 }
 
 /* ---- reading the plan ---- */
-
-static void
-parse_options(const json_t *options, const char *path, GatewayOptions *out, JsonFault *fault)
-{
-	memset(out, 0, sizeof(*out));
-	out->connect_timeout_ms = LINE_CONNECT_TIMEOUT_MS;
-	if (!json_is_object(options))
-		return;
-	out->timeout_ms = (int) jpath_int(fault, options, path, "timeout_ms", 0, 60000, 0);
-	out->gap_ms = (int) jpath_int(fault, options, path, "gap_ms", 0, 5000, 0);
-	out->connect_timeout_ms = (int) jpath_int(fault, options, path, "connect_timeout_ms", 10, 60000,
-											  LINE_CONNECT_TIMEOUT_MS);
-}
-
-static GatewayPlan *
-parse_gateways(const json_t *list, JsonFault *fault)
-{
-	GatewayPlan *plans = mem_alloc0((json_array_size(list) + 1) * sizeof(*plans));
-	size_t index;
-	json_t *item;
-
-	if (!json_is_array(list))
-		jpath_fault(fault, "gateways", "must be an array");
-	json_array_foreach(list, index, item)
-	{
-		GatewayPlan *plan = &plans[index];
-		char path[JPATH_SIZE];
-
-		snprintf(path, sizeof(path), "gateways[%zu]", index);
-		plan->id = (int) jpath_int(fault, item, path, "gateway_id", 1, INT32_MAX, -1);
-		plan->interval =
-			USEC_PER_SEC * jpath_int(fault, item, path, "poll_interval_s", 1, 366 * 86400, 1800);
-		jpath_text(fault, item, path, "code", false, plan->code, sizeof(plan->code));
-		jpath_text(fault, item, path, "transport", false, plan->transport, sizeof(plan->transport));
-		jpath_text(fault, item, path, "address", true, plan->address, sizeof(plan->address));
-		parse_options(json_object_get(item, "options"), path, &plan->options, fault);
-	}
-	return plans;
-}
 
 static MeterPlan *
 parse_meters(const json_t *list, JsonFault *fault)
@@ -245,8 +197,10 @@ gateway_free(Gateway *gateway)
 static void
 gateway_update(Gateway *gateway, const GatewayPlan *plan)
 {
-	gateway->moved = strcmp(gateway->address, plan->address) != 0 ||
-					 strcmp(gateway->transport, plan->transport) != 0;
+	bool usable = !plan->fault.found;
+
+	gateway->moved = !link_end_equal(&gateway->end, &plan->end) ||
+					 gateway->framing != plan->framing || !usable || !gateway->line;
 	strcpy(gateway->code, plan->code);
 	gateway->interval = plan->interval;
 	gateway->options = plan->options;
@@ -254,10 +208,10 @@ gateway_update(Gateway *gateway, const GatewayPlan *plan)
 	gateway->seen = true;
 	if (!gateway->moved)
 		return;
-	strcpy(gateway->address, plan->address);
-	strcpy(gateway->transport, plan->transport);
+	gateway->end = plan->end;
+	gateway->framing = plan->framing;
 	line_leave(gateway);
-	line_join(gateway);
+	line_join(gateway, usable ? NULL : plan->fault.text);
 }
 
 static void
@@ -321,10 +275,11 @@ gateway_add_meter(Gateway *gateway, Meter *meter)
 }
 
 static void
-meter_update(Meter *meter, const MeterPlan *plan, Gateway *gateway, Profile *profile)
+meter_update(Meter *meter, const MeterPlan *plan, Gateway *gateway, const uint8_t *station,
+			 Profile *profile)
 {
 	if (meter->gateway != gateway || meter->unit != plan->unit || meter->profile != profile ||
-		gateway->moved)
+		memcmp(meter->station, station, DLT645_ADDRESS) != 0 || gateway->moved)
 	{
 		if (meter->gateway)
 			poll_stop(meter);
@@ -336,6 +291,7 @@ meter_update(Meter *meter, const MeterPlan *plan, Gateway *gateway, Profile *pro
 	strcpy(meter->model, plan->model);
 	meter->gateway = gateway;
 	meter->unit = plan->unit;
+	memcpy(meter->station, station, DLT645_ADDRESS);
 	if (meter->profile != profile)
 	{
 		profile_drop(meter->profile);
@@ -345,8 +301,16 @@ meter_update(Meter *meter, const MeterPlan *plan, Gateway *gateway, Profile *pro
 	gateway_add_meter(gateway, meter);
 }
 
+static const GatewayPlan *
+plan_of(const GatewayPlan *gateways, int id)
+{
+	while (gateways->id != id)
+		gateways++;
+	return gateways;
+}
+
 static void
-apply_meters(Agent *agent, const MeterPlan *plans, size_t count)
+apply_meters(Agent *agent, const MeterPlan *plans, size_t count, const GatewayPlan *gateways)
 {
 	Topology *topology = agent->topology;
 	Meter **meters = mem_alloc((count + 1) * sizeof(*meters));
@@ -359,6 +323,7 @@ apply_meters(Agent *agent, const MeterPlan *plans, size_t count)
 		Gateway *gateway = find_gateway(topology, plans[i].gateway_id);
 		Meter *meter = topology_meter(topology, plans[i].id);
 		Profile *profile = find_profile(topology, plans[i].model);
+		uint8_t station[DLT645_ADDRESS] = { 0 };
 
 		if (!meter)
 		{
@@ -368,7 +333,12 @@ apply_meters(Agent *agent, const MeterPlan *plans, size_t count)
 		if (!profile)
 			log_event(LEVEL_ERROR, "meter_without_profile", "meter=%s model=%s",
 					  log_value(plans[i].code), log_value(plans[i].model));
-		meter_update(meter, &plans[i], gateway, profile);
+		if (profile && profile->protocol == FRAME_DLT645 &&
+			!gateway_plan_station(plan_of(gateways, plans[i].gateway_id), plans[i].unit, station))
+			log_event(LEVEL_ERROR, "station_faulty",
+					  "meter=%s hint=\"options.stations of the gateway: 1 to 12 digits\"",
+					  log_value(plans[i].code));
+		meter_update(meter, &plans[i], gateway, station, profile);
 		meters[used++] = meter;
 	}
 	for (int i = 0; i < topology->meter_count; i++)
@@ -435,7 +405,7 @@ topology_apply(Agent *agent, const json_t *plan, JsonFault *fault)
 	MeterPlan *meters;
 
 	fault->found = false;
-	gateways = parse_gateways(gateway_list, fault);
+	gateways = gateway_plan_parse(gateway_list, fault);
 	meters = parse_meters(meter_list, fault);
 	if (!json_is_object(models))
 		jpath_fault(fault, "models", "must be an object");
@@ -443,7 +413,7 @@ topology_apply(Agent *agent, const json_t *plan, JsonFault *fault)
 	{
 		apply_models(agent->topology, models);
 		apply_gateways(agent, gateways, gateway_count);
-		apply_meters(agent, meters, meter_count);
+		apply_meters(agent, meters, meter_count, gateways);
 		free_unseen_gateways(agent->topology);
 		line_free_idle(agent->topology);
 		line_refresh_limits(agent);

@@ -21,16 +21,25 @@ typedef struct PollWaiter PollWaiter;
 struct Line
 {
 	Agent *agent;
+	LinkEnd end;
+	BusFraming framing;
 	Bus *bus;
 	Gateway *gateways; /* by next_on_line */
 	Line *next;
 };
 
+#define STATION_DIGITS 12
+
+/* gateway.options; keys as in README "Gateways" */
 typedef struct GatewayOptions
 {
 	int timeout_ms; /* 0: the profile's */
 	int gap_ms;		/* 0: none */
 	int connect_timeout_ms;
+	int window;
+	bool spread;	  /* polls over the interval instead of all at its grid point */
+	char password[9]; /* DL/T 645: level and password as on the wire, in hex */
+	char operator_code[9];
 } GatewayOptions;
 
 struct Gateway
@@ -38,11 +47,12 @@ struct Gateway
 	Agent *agent;
 	int id;
 	char code[64];
-	char transport[16];
-	char address[288];
 	int64_t interval; /* business microseconds between polls */
 	GatewayOptions options;
-	Line *line; /* NULL: the transport is not supported */
+	LinkEnd end;
+	BusFraming framing;
+	Line *line;		 /* NULL: it cannot be used, */
+	char fault[256]; /* because of this; "" else */
 	Gateway *next_on_line;
 	Meter **meters;
 	int meter_count;
@@ -75,6 +85,7 @@ struct Meter
 	char code[64];
 	Gateway *gateway;
 	uint8_t unit;
+	uint8_t station[DLT645_ADDRESS]; /* its address where it speaks DL/T 645 */
 	char model[PROFILE_CODE_SIZE];
 	Profile *profile; /* NULL: the model's profile is faulty */
 	Contact contact;

@@ -10,10 +10,11 @@
 set -eu
 
 BUILD='gcc libc6-dev make pkg-config perl postgresql-15 postgresql-client-15
-	postgresql-server-dev-15 libpq-dev libevent-dev libsqlite3-dev libjansson-dev'
+	postgresql-server-dev-15 libpq-dev libevent-dev libmodbus-dev libssl-dev libsqlite3-dev
+	libjansson-dev'
 DEMO=''
-CHECK='libcmocka-dev libipc-run-perl mbpoll python3 python3-pymodbus
-	python3-serial-asyncio weasyprint poppler-utils fonts-wqy-microhei'
+CHECK='libcmocka-dev libipc-run-perl mbpoll openssl python3 python3-pymodbus
+	python3-serial-asyncio socat weasyprint poppler-utils fonts-wqy-microhei'
 
 CREATE_CLUSTER=/etc/postgresql-common/createcluster.conf
 

@@ -23,6 +23,7 @@ import unittest
 from pymodbus.client import ModbusTcpClient
 from pymodbus.constants import Endian
 from pymodbus.payload import BinaryPayloadDecoder
+from pymodbus.transaction import ModbusRtuFramer
 
 SIM = ""
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -45,10 +46,10 @@ def free_port():
 class Sim:
     """One running simulator: gateways G0, G1... on own ports and a control port."""
 
-    def __init__(self, meters, options=(), gateways=1, extra=""):
+    def __init__(self, meters, options=(), gateways=1, extra="", lines=()):
         self.ports = [free_port() for _ in range(gateways)]
         self.control_port = free_port()
-        lines = [f"gateway G{i} 127.0.0.1:{port}" for i, port in enumerate(self.ports)]
+        lines = [f"gateway G{i} 127.0.0.1:{port}" for i, port in enumerate(self.ports)] + list(lines)
         lines += [f"meter {m}" for m in meters]
         lines += [f"control 127.0.0.1:{self.control_port}", extra]
         self.file = tempfile.NamedTemporaryFile("w", suffix=".conf")
@@ -664,6 +665,33 @@ class Faults(SimCase):
         hits = sum(self.raw.answer(1, READ_TOTAL)[0] == 0x83 for _ in range(2000))
         self.assertTrue(400 <= hits <= 600, hits)
         self.assertIn(f"requests=2000 writes=0 faults={hits} ", self.sim.order("stats") + " ")
+
+
+class Line(unittest.TestCase):
+    """Serial frames, seen by pymodbus and timed."""
+
+    def setUp(self):
+        port = free_port()
+        self.sim = Sim(("R1 G9 7 acrel-ddsy1352 kw=1 start_kwh=55.55",), FROZEN,
+                       lines=(f"gateway G9 127.0.0.1:{port} rtu=9600",))
+        self.addCleanup(self.sim.stop)
+        self.client = ModbusTcpClient("127.0.0.1", port=port, framer=ModbusRtuFramer)
+        self.assertTrue(self.client.connect())
+        self.addCleanup(self.client.close)
+
+    def test_pymodbus_reads_and_writes(self):
+        answer = self.client.read_holding_registers(0, 2, slave=7)
+        self.assertFalse(answer.isError(), answer)
+        self.assertEqual(answer.registers, [0, 5555])
+        self.assertFalse(self.client.write_registers(0x57, [1, 1], slave=7).isError())
+        self.assertEqual(self.sim.get("R1")["relay"], "open")
+
+    def test_the_line_takes_its_time(self):
+        start = time.monotonic()
+        for _ in range(3):
+            self.assertFalse(self.client.read_holding_registers(0, 48, slave=7).isError())
+        # 8 characters there, 101 back, 30 ms between: 154 ms each.
+        self.assertGreater(time.monotonic() - start, 0.45)
 
 
 class Life(unittest.TestCase):

@@ -46,7 +46,7 @@ parse_address(const char *text, struct sockaddr_storage *address, int *length)
 		   evutil_parse_sockaddr_port(text, (struct sockaddr *) address, length) == 0;
 }
 
-/* gateway CODE HOST:PORT [unknown=silence|exception] */
+/* gateway CODE HOST:PORT [unknown=silence|unknown=exception|rtu|rtu=BAUD] */
 static bool
 add_gateway(World *world, char *const *words, int count, char *error, size_t size)
 {
@@ -54,7 +54,9 @@ add_gateway(World *world, char *const *words, int count, char *error, size_t siz
 
 	if (count < 3 || count > 4)
 	{
-		snprintf(error, size, "expected: gateway CODE HOST:PORT [unknown=silence|exception]");
+		snprintf(
+			error, size,
+			"expected: gateway CODE HOST:PORT [unknown=silence|unknown=exception|rtu|rtu=BAUD]");
 		return false;
 	}
 	gateway = world_add_gateway(world, words[1]);
@@ -67,7 +69,13 @@ add_gateway(World *world, char *const *words, int count, char *error, size_t siz
 	strcpy(gateway->address_text, words[2]);
 	if (count == 4)
 	{
-		gateway->unknown_silent = strcmp(words[3], "unknown=silence") == 0;
+		int64_t baud = 0;
+
+		gateway->rtu =
+			strcmp(words[3], "rtu") == 0 ||
+			(strncmp(words[3], "rtu=", 4) == 0 && integer_parse(words[3] + 4, 300, 921600, &baud));
+		gateway->baud = (int) baud;
+		gateway->unknown_silent = gateway->rtu || strcmp(words[3], "unknown=silence") == 0;
 		if (!gateway->unknown_silent && strcmp(words[3], "unknown=exception") != 0)
 		{
 			snprintf(error, size, "unknown setting %s", words[3]);

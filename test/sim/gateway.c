@@ -23,6 +23,7 @@
 
 #include "log.h"
 #include "pdu.h"
+#include "rtu.h"
 
 #define MBAP_SIZE 7
 #define FRAME_MAX (MBAP_SIZE + PDU_MAX)
@@ -243,6 +244,31 @@ add_to_tid(uint8_t *frame, int step)
 	frame[1] = (uint8_t) tid;
 }
 
+/* The same answer as on a line: unit, PDU, checksum; late by the time all of it takes there. */
+static void
+put_line_answer(Connection *connection, const Fault *fault, FaultKind kind, uint8_t *frame,
+				int length, int request_length)
+{
+	uint8_t answer[FRAME_MAX + NOISE_MAX];
+	int offset = kind == FAULT_NOISE ? put_noise(answer) : 0;
+	int line_length = length - MBAP_SIZE + 1;
+	int64_t delay_ms = kind == FAULT_LATE ? fault->delay_ms : 0;
+	int baud = connection->gateway->baud;
+
+	memcpy(answer + offset, frame + MBAP_SIZE - 1, (size_t) line_length);
+	if (kind == FAULT_WRONG_UNIT)
+		answer[offset] ^= 1;
+	line_length = offset + rtu_seal(answer + offset, line_length);
+	if (kind == FAULT_PARTIAL)
+		line_length /= 2;
+	if (baud > 0)
+		delay_ms += rtu_line_ms(baud, request_length + line_length);
+	if (delay_ms > 0)
+		send_later(connection, answer, line_length, delay_ms);
+	else
+		put_answer(connection, answer, line_length);
+}
+
 /* Deliver an answer as the fault mangles it. */
 static void
 put_faulty_answer(Connection *connection, const Fault *fault, FaultKind kind, uint8_t *frame,
@@ -343,7 +369,10 @@ handle_request(Connection *connection, const uint8_t *request, int length)
 		flush_answers(connection);
 		connection->doomed = true;
 	}
-	if (pdu_length > 0 && !loses)
+	if (pdu_length > 0 && !loses && gateway->rtu)
+		put_line_answer(connection, fault, kind, frame, frame_answer(request, pdu_length, frame),
+						length);
+	else if (pdu_length > 0 && !loses)
 		put_faulty_answer(connection, fault, kind, frame, frame_answer(request, pdu_length, frame));
 }
 
@@ -369,6 +398,29 @@ handle_stream(Connection *connection, const uint8_t *bytes, int length)
 	return used;
 }
 
+/* The same for serial frames; what is no request is passed over byte by byte. */
+static int
+handle_line(Connection *connection, const uint8_t *bytes, int length)
+{
+	uint8_t request[FRAME_MAX] = { 0 };
+	int used = 0;
+
+	while (used < length && !connection->doomed)
+	{
+		int whole = rtu_request_length(bytes + used, length - used);
+
+		if (whole == 0)
+			break;
+		if (whole > 0)
+		{
+			memcpy(request + MBAP_SIZE - 1, bytes + used, (size_t) whole - 2);
+			handle_request(connection, request, MBAP_SIZE - 1 + whole - 2);
+		}
+		used += whole > 0 ? whole : 1;
+	}
+	return used;
+}
+
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
@@ -388,7 +440,8 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 	memcpy(receive_buffer, connection->head, (size_t) length);
 	length += (int) received;
-	used = handle_stream(connection, receive_buffer, length);
+	used = connection->gateway->rtu ? handle_line(connection, receive_buffer, length)
+									: handle_stream(connection, receive_buffer, length);
 	flush_answers(connection);
 	if (used < 0)
 		gateway_stats.bad_frames++;

@@ -1,5 +1,5 @@
 /*
- * gateway.h: a Modbus TCP gateway: a listening port with meters behind it.
+ * gateway.h: a Modbus gateway: a listening port with meters behind it.
  */
 #ifndef SIM_GATEWAY_H
 #define SIM_GATEWAY_H
@@ -27,6 +27,8 @@ typedef struct Gateway
 	struct sockaddr_storage address;
 	int address_length;
 	bool unknown_silent; /* an unknown unit gets no answer instead of exception 0x0B */
+	bool rtu;			 /* serial frames over the connection */
+	int baud;			 /* with rtu: answers take the time of such a line; 0: none */
 	Meter *meter[GATEWAY_UNITS];
 	Fault fault;
 	struct evconnlistener *listener;

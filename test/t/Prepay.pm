@@ -200,10 +200,13 @@ sub start_simulator
 	my $sim = { control => '127.0.0.1:' . free_port(), gateway => {} };
 	my $config = "control $sim->{control}\n";
 
-	foreach my $gateway (@$gateways)
+	# "G1", or with settings: "G1 rtu=9600".
+	foreach (@$gateways)
 	{
+		my ($gateway, @settings) = split;
+
 		$sim->{gateway}{$gateway} = '127.0.0.1:' . free_port();
-		$config .= "gateway $gateway $sim->{gateway}{$gateway}\n";
+		$config .= "gateway $gateway $sim->{gateway}{$gateway} @settings\n";
 	}
 	$config .= "meter $_\n" foreach @$meters;
 	write_file("$folder/town.sim", $config);

@@ -246,7 +246,9 @@ set_up(void **state)
 	Fixture *fixture = calloc(1, sizeof(*fixture));
 	struct sockaddr_in address = { .sin_family = AF_INET };
 	socklen_t len = sizeof(address);
-	BusLimits limits = { 500, 0, 300 * USEC_PER_MSEC };
+	BusLimits limits = { 500, 0, 300 * USEC_PER_MSEC, 1 };
+	LinkEnd end = { .kind = LINK_TCP };
+	char reason[200];
 	BusHooks hooks = { failed, restored, heard, fixture };
 	Server *server = &fixture->server;
 
@@ -259,7 +261,9 @@ set_up(void **state)
 	getsockname(evconnlistener_get_fd(server->listener), (struct sockaddr *) &address, &len);
 	snprintf(server->address, sizeof(server->address), "127.0.0.1:%u", ntohs(address.sin_port));
 	server->drip_timer = evtimer_new(fixture->base, drip, server);
-	fixture->bus = bus_new(fixture->base, fixture->names, server->address, &limits, &hooks);
+	strcpy(end.address, server->address);
+	fixture->bus = bus_new(fixture->base, fixture->names, &end, BUS_MBAP, &limits, &hooks, reason,
+						   sizeof(reason));
 	*state = fixture;
 	return fixture->bus ? 0 : -1;
 }
@@ -522,7 +526,7 @@ static void
 command_reconnects(void **state)
 {
 	Fixture *fixture = *state;
-	BusLimits slow = { 500, 0, 60 * USEC_PER_SEC };
+	BusLimits slow = { 500, 0, 60 * USEC_PER_SEC, 1 };
 	TestJob command;
 	int64_t begun;
 
@@ -546,7 +550,7 @@ static void
 gap(void **state)
 {
 	Fixture *fixture = *state;
-	BusLimits limits = { 500, 30, USEC_PER_SEC };
+	BusLimits limits = { 500, 30, USEC_PER_SEC, 1 };
 	TestJob jobs[3];
 	int64_t begun;
 
