@@ -68,6 +68,8 @@ cause_text(const Site *site, const RelayMeter *meter, const SupplyFacts *facts,
 			return with_note("off was ordered", meter->order_by, meter->order_reason);
 		case CAUSE_NO_ACCOUNT:
 			return pstrdup("the meter belongs to no account");
+		case CAUSE_SUSPENDED:
+			return pstrdup("the account is suspended");
 		case CAUSE_OVERLOAD:
 			return pstrdup("the load was above the limit");
 		case CAUSE_SCHEDULE:
@@ -80,6 +82,8 @@ cause_text(const Site *site, const RelayMeter *meter, const SupplyFacts *facts,
 			return balance_text(site, facts, "above");
 		case CAUSE_BALANCE_USED_UP:
 			return balance_text(site, facts, "at or below");
+		case CAUSE_DEBTS_DUE:
+			return pstrdup("emergency credit is used up and debts are not cleared");
 		case CAUSE_PROTECTION:
 			return psprintf("protected by %s", reason->protection);
 	}

@@ -75,7 +75,8 @@ decide_by_money(const SupplyFacts *facts, SupplyDecision *decision, bool *decide
 		apply(decision, decided, SUPPLY_ON, SIDE_ON, from);
 		return;
 	}
-	if (facts->balance > supply_limit(facts->credit_limit, facts->emergency_credit))
+	if (!facts->debts_due &&
+		facts->balance > supply_limit(facts->credit_limit, facts->emergency_credit))
 	{
 		add_reason(decision, CAUSE_BALANCE_ABOVE, SIDE_ON, NULL);
 		apply(decision, decided, SUPPLY_ON, SIDE_ON, from);
@@ -85,7 +86,8 @@ decide_by_money(const SupplyFacts *facts, SupplyDecision *decision, bool *decide
 		add_reason(decision, CAUSE_PROTECTION, SIDE_NONE, facts->protection[i]);
 	apply(decision, decided, SUPPLY_HOLD, SIDE_NONE, from);
 	from = decision->n_reasons;
-	add_reason(decision, CAUSE_BALANCE_USED_UP, SIDE_OFF, NULL);
+	add_reason(decision, facts->debts_due ? CAUSE_DEBTS_DUE : CAUSE_BALANCE_USED_UP, SIDE_OFF,
+			   NULL);
 	apply(decision, decided, SUPPLY_OFF_DUE, SIDE_OFF, from);
 }
 
@@ -105,6 +107,7 @@ supply_decide(const SupplyFacts *facts, SupplyDecision *decision)
 		{ facts->order == ORDER_FORCED_OFF, CAUSE_FORCED_OFF, SUPPLY_FORCED_OFF, SIDE_OFF },
 		{ !facts->has_account && !facts->vacant_supply, CAUSE_NO_ACCOUNT, SUPPLY_NO_ACCOUNT,
 		  SIDE_OFF },
+		{ facts->has_account && facts->suspended, CAUSE_SUSPENDED, SUPPLY_NO_ACCOUNT, SIDE_OFF },
 		{ facts->overload_off, CAUSE_OVERLOAD, SUPPLY_OVERLOAD_OFF, SIDE_OFF },
 		{ facts->schedule_off, CAUSE_SCHEDULE, SUPPLY_SCHEDULE_OFF, SIDE_OFF },
 		{ facts->tenant_off, CAUSE_TENANT, SUPPLY_TENANT_OFF, SIDE_OFF },

@@ -6,11 +6,12 @@
  *   locked        off   lock, or overload trips used up; ended by unlock only
  *   keep_on       on    operator's last order
  *   forced_off    off   operator's last order
- *   no_account    off   unless vacant meters have supply
+ *   no_account    off   unless vacant meters have supply; off while the account is suspended
  *   overload_off  off   power above the limit, restored after a while
  *   schedule_off  off   timed switching
  *   tenant_off    off   switched off by the tenant
- *   on            on    balance above -(credit limit + activated emergency credit)
+ *   on            on    balance above -(credit limit + activated emergency credit); when that was
+ *                       used up also debts cleared
  *   hold          stay  money is used up, but a policy protects: the relay stays as it is
  *   off_due       off   money is used up
  *
@@ -23,7 +24,7 @@
 #include "core.h"
 
 #define SUPPLY_MAX_PROTECTIONS 8
-#define SUPPLY_MAX_REASONS (10 + SUPPLY_MAX_PROTECTIONS)
+#define SUPPLY_MAX_REASONS (11 + SUPPLY_MAX_PROTECTIONS)
 
 /* A relay state; SIDE_NONE is "unknown" for a relay and "leave it" for a decision. */
 typedef enum SupplySide
@@ -60,13 +61,15 @@ typedef struct SupplyFacts
 	bool overload_locked; /* overload trips used up */
 	SupplyOrder order;
 	bool has_account;
+	bool suspended;		/* the account is */
 	bool vacant_supply; /* meters without account have supply */
 	bool overload_off;
 	bool schedule_off;
 	bool tenant_off;
 	int64_t balance;		  /* minor units; of the account */
 	int64_t credit_limit;	  /* minor units, not negative */
-	int64_t emergency_credit; /* activated, minor units, not negative */
+	int64_t emergency_credit; /* activated and not exhausted, minor units, not negative */
+	bool debts_due;			  /* emergency credit was exhausted and debts are not cleared */
 	int n_protections;		  /* policies that forbid a cut at this moment */
 	const char *protection[SUPPLY_MAX_PROTECTIONS];
 } SupplyFacts;
@@ -78,12 +81,14 @@ typedef enum SupplyCause
 	CAUSE_KEEP_ON,
 	CAUSE_FORCED_OFF,
 	CAUSE_NO_ACCOUNT,
+	CAUSE_SUSPENDED,
 	CAUSE_OVERLOAD,
 	CAUSE_SCHEDULE,
 	CAUSE_TENANT,
 	CAUSE_VACANT_SUPPLY,
 	CAUSE_BALANCE_ABOVE,
 	CAUSE_BALANCE_USED_UP,
+	CAUSE_DEBTS_DUE,
 	CAUSE_PROTECTION
 } SupplyCause;
 

@@ -145,7 +145,7 @@ limits_do_not_wrap(void **state)
 static const char *
 expected_rule(const SupplyFacts *f, SupplySide *expected)
 {
-	bool has_money = f->balance > 0;
+	bool has_money = f->balance > 0 && !f->debts_due;
 
 	*expected = SIDE_OFF;
 	if (f->locked || f->overload_locked)
@@ -158,6 +158,8 @@ expected_rule(const SupplyFacts *f, SupplySide *expected)
 	if (f->order == ORDER_FORCED_OFF)
 		return "forced_off";
 	if (!f->has_account && !f->vacant_supply)
+		return "no_account";
+	if (f->has_account && f->suspended)
 		return "no_account";
 	if (f->overload_off)
 		return "overload_off";
@@ -182,10 +184,10 @@ expected_rule(const SupplyFacts *f, SupplySide *expected)
 static int
 expected_reasons(const SupplyFacts *f)
 {
-	bool used_up = f->has_account && f->balance <= 0;
+	bool used_up = f->has_account && (f->balance <= 0 || f->debts_due);
 
 	return f->locked + f->overload_locked + (f->order != ORDER_NONE) + f->overload_off +
-		   f->schedule_off + f->tenant_off +
+		   f->schedule_off + f->tenant_off + (f->has_account && f->suspended) +
 		   (f->has_account ? 1 + (used_up ? f->n_protections : 0) : 1);
 }
 
@@ -236,7 +238,7 @@ static void
 every_combination(void **state)
 {
 	(void) state;
-	for (int bits = 0; bits < 1 << 8; bits++)
+	for (int bits = 0; bits < 1 << 10; bits++)
 		for (int order = ORDER_NONE; order <= ORDER_FORCED_OFF; order++)
 			for (int balance = -1; balance <= 1; balance++)
 				for (int protections = 0; protections <= SUPPLY_MAX_PROTECTIONS; protections += 4)
@@ -249,6 +251,8 @@ every_combination(void **state)
 										  .overload_off = bits & 16,
 										  .schedule_off = bits & 32,
 										  .tenant_off = bits & 64,
+										  .suspended = bits & 256,
+										  .debts_due = bits & 512,
 										  .balance = balance,
 										  .n_protections = bits & 128 ? protections : 0 };
 					SupplyDecision decision;
