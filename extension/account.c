@@ -1,5 +1,6 @@
 /*
- * account.c: opening accounts and giving them meters.
+ * account.c: opening accounts and giving them meters. account_change.c changes them,
+ * close.c closes them.
  */
 #include "account.h"
 
@@ -20,7 +21,6 @@
 
 PG_FUNCTION_INFO_V1(prepay_open_account);
 PG_FUNCTION_INFO_V1(prepay_add_meter);
-PG_FUNCTION_INFO_V1(prepay_update_account);
 PG_FUNCTION_INFO_V1(prepay_balance);
 PG_FUNCTION_INFO_V1(prepay_state_color);
 
@@ -133,62 +133,6 @@ account_redecide(const Site *site, int32 account_id)
 
 /* ---- SQL ---- */
 
-/* from_day: local day from which the household extension holds. */
-static void
-set_account_options(const Site *site, int32 account_id, Jsonb *options, int32 from_day)
-{
-	static DbQuery query = {
-		"UPDATE prepay.account a SET alarm1_amount = COALESCE($3::numeric, alarm1_amount),"
-		" alarm2_amount = COALESCE($4::numeric, alarm2_amount),"
-		" credit_limit = COALESCE($5::numeric, credit_limit),"
-		" tier_extra_kwh = COALESCE($6::numeric, tier_extra_kwh),"
-		" tier_start_kwh = COALESCE($7::numeric, tier_start_kwh),"
-		" language = COALESCE($8, language), note = COALESCE($9, note)"
-		" WHERE a.site_id = $1 AND a.account_id = $2",
-		9,
-		{ INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID }
-	};
-	static DbQuery extra = {
-		"UPDATE prepay.account_state s SET tier_extra = CASE WHEN s.tier_extra[cardinality(s.tier_extra) - 1] >= $3"
-		" THEN s.tier_extra[:cardinality(s.tier_extra) - 2] ELSE s.tier_extra END"
-		" || ARRAY[$3::bigint, (a.tier_extra_kwh * 1000)::bigint] FROM prepay.account a"
-		" WHERE s.site_id = $1 AND s.account_id = $2 AND a.site_id = $1 AND a.account_id = $2",
-		3,
-		{ INT4OID, INT4OID, INT4OID }
-	};
-	static const char *const name[] = { "alarm1_amount", "alarm2_amount",
-										"credit_limit",	 "tier_extra_kwh",
-										"tier_start",	 "language",
-										"note" };
-	Datum args[9] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id) };
-	char nulls[] = "         ";
-	int i;
-
-	for (i = 0; i < lengthof(name); i++)
-	{
-		char *value = option_text(options, name[i]);
-		int64 number;
-
-		if (value && i < 3)
-			(void) amount_minor(site, numeric_from_text(value), name[i]);
-		if (value && (i == 3 || i == 4) &&
-			(decimal_parse(value, 3, &number) != DECIMAL_OK || number < 0))
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("option \"%s\" cannot be %s", name[i], value),
-							errhint("Give kWh with at most 3 decimals, not negative.")));
-		if (value && i == 5)
-			setting_check(site, "language", value);
-		args[i + 2] = db_text_datum(value);
-		nulls[i + 2] = value ? ' ' : 'n';
-	}
-	db_run_nulls(&query, args, nulls);
-	if (option_text(options, "tier_extra_kwh"))
-	{
-		args[2] = Int32GetDatum(from_day);
-		db_run(&extra, args);
-	}
-}
-
 static void
 attach_list(DbSession *session, const Site *site, int32 account_id, ArrayType *meters)
 {
@@ -245,27 +189,26 @@ opened_before(VendCall *call, int32 *account_id)
 Datum
 prepay_open_account(PG_FUNCTION_ARGS)
 {
-	static const char *const known[] = { "alarm1_amount", "alarm2_amount",
-										 "credit_limit",  "tier_extra_kwh",
-										 "tier_start",	  "language",
-										 "note",		  NULL };
+	static const char *const known[] = { "alarm1_amount",  "alarm2_amount",
+										 "credit_limit",   "emergency_credit",
+										 "tier_extra_kwh", "tier_start",
+										 "language",	   "note",
+										 "till",		   NULL };
 	DbSession session;
 	VendCall call = { .operation = "open_account" };
-	LedgerEntry entry = { .kind = "opening" };
+	LedgerEntry entry = { .kind = "opening", .note = "opening balance" };
 	int32 site_id;
 	int32 account_id;
 	char *code;
 	char *customer = text_arg(fcinfo, 1);
-	char *options_text = "";
+	char *options_text;
+	Jsonb *options;
 
 	if (PG_ARGISNULL(0) || customer == NULL || PG_ARGISNULL(6))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("code, customer and opening balance of an account must be given")));
-	if (!PG_ARGISNULL(8))
-	{
-		options_check(PG_GETARG_JSONB_P(8), known);
-		options_text = JsonbToCString(NULL, &PG_GETARG_JSONB_P(8)->root, -1);
-	}
+	options_text = vend_options(fcinfo, 8, known, &options);
+	call.till = options ? option_text(options, "till") : NULL;
 	call.key = PG_ARGISNULL(7) ? NULL : vend_key(fcinfo, 7);
 	db_enter(&session);
 	code_for_new(session.caller, text_arg(fcinfo, 0), &site_id, &code);
@@ -273,7 +216,6 @@ prepay_open_account(PG_FUNCTION_ARGS)
 	lock_site_exclusive(site_id);
 	call.site = site_get(site_id);
 	entry.amount_minor = amount_minor(call.site, PG_GETARG_DATUM(6), "opening balance");
-	entry.note = "opening balance";
 	if (entry.amount_minor < 0)
 		ereport(ERROR, (errcode(ERRCODE_PP_BAD_AMOUNT),
 						errmsg("opening balance %s is negative", numeric_text(PG_GETARG_DATUM(6))),
@@ -303,15 +245,17 @@ prepay_open_account(PG_FUNCTION_ARGS)
 	}
 	account_id = account_open(call.site, session.caller, code, customer, text_arg(fcinfo, 2),
 							  text_arg(fcinfo, 3), text_arg(fcinfo, 5));
-	if (!PG_ARGISNULL(8))
-		set_account_options(call.site, account_id, PG_GETARG_JSONB_P(8), PG_INT32_MIN);
+	if (options)
+		account_set(call.site, account_id, options, PG_INT32_MIN);
 	if (!PG_ARGISNULL(4))
 		attach_list(&session, call.site, account_id, PG_GETARG_ARRAYTYPE_P(4));
 	call.target.site_id = site_id;
 	call.target.id = account_id;
-	rating_begin(&call.run, call.site);
-	call.account = account_lock(call.site, account_id);
-	vend_post(&call, &entry);
+	vend_lock(&call);
+	if (entry.amount_minor > 0)
+		vend_receipt(&call);
+	vend_post_result(&call, &entry);
+	vend_finish(&call);
 	db_leave(&session);
 	PG_RETURN_INT32(account_id);
 }
@@ -339,61 +283,12 @@ prepay_add_meter(PG_FUNCTION_ARGS)
 						errhint("An account and its meters belong to one site.")));
 	lock_site_exclusive(account.site_id);
 	site = site_get(account.site_id);
-	vend_require_open(site, &account);
+	vend_require_not_closed(site, &account);
 	effective = PG_ARGISNULL(3) ? site->now : PG_GETARG_TIMESTAMPTZ(3);
 	owner_begin(site, account.id, meter.id,
 				PG_ARGISNULL(2) ? NULL : numeric_text(PG_GETARG_DATUM(2)), effective);
 	owner_rate(site, &meter.id, 1, effective);
 	account_redecide(site, account.id);
-	db_leave(&session);
-	PG_RETURN_VOID();
-}
-
-/* update_account(account, changes): customer, phone and the options of open_account. */
-Datum
-prepay_update_account(PG_FUNCTION_ARGS)
-{
-	static const char *const known[] = { "customer",	  "phone",		  "alarm1_amount",
-										 "alarm2_amount", "credit_limit", "tier_extra_kwh",
-										 "language",	  "note",		  NULL };
-	static DbQuery update = {
-		"UPDATE prepay.account SET customer = COALESCE($3, customer), phone = COALESCE($4, phone)"
-		" WHERE site_id = $1 AND account_id = $2",
-		4,
-		{ INT4OID, INT4OID, TEXTOID, TEXTOID }
-	};
-	DbSession session;
-	CodeTarget target;
-	const Site *site;
-	Jsonb *changes;
-	char *customer;
-	char *phone;
-
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("account and changes must be given")));
-	changes = PG_GETARG_JSONB_P(1);
-	options_check(changes, known);
-	customer = option_text(changes, "customer");
-	phone = option_text(changes, "phone");
-	account_check_phone(phone);
-	db_enter(&session);
-	code_resolve(session.caller, text_arg(fcinfo, 0), KIND_ACCOUNT, &target);
-	auth_require(session.caller, MAY_SELL, target.site_id, "change an account");
-	lock_site_exclusive(target.site_id);
-	site = site_get(target.site_id);
-	vend_require_open(site, &target);
-	{
-		Datum args[] = { Int32GetDatum(target.site_id), Int32GetDatum(target.id),
-						 db_text_datum(customer), db_text_datum(phone) };
-		char nulls[] = { ' ', ' ', customer ? ' ' : 'n', phone ? ' ' : 'n', '\0' };
-
-		db_run_nulls(&update, args, nulls);
-	}
-	set_account_options(site, target.id, changes, site->today);
-	if (option_text(changes, "tier_extra_kwh"))
-		rerate_one(site, target.id, site->today);
-	account_redecide(site, target.id);
 	db_leave(&session);
 	PG_RETURN_VOID();
 }
@@ -426,9 +321,9 @@ Datum
 prepay_state_color(PG_FUNCTION_ARGS)
 {
 	static const char *const color[][2] = {
-		{ "open", "green" },   { "alarm1", "yellow" }, { "alarm2", "orange" },
-		{ "arrears", "red" },  { "unopened", "grey" }, { "lost", "purple" },
-		{ "closed", "black" },
+		{ "open", "green" },	 { "alarm1", "yellow" }, { "alarm2", "orange" },
+		{ "arrears", "red" },	 { "unopened", "grey" }, { "lost", "purple" },
+		{ "suspended", "blue" }, { "closed", "black" },
 	};
 	char *state = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	int i;

@@ -6,6 +6,8 @@
 
 #include "postgres.h"
 
+#include "utils/jsonb.h"
+
 #include "ledger.h"
 #include "site.h"
 
@@ -21,6 +23,17 @@ extern int32 account_find_tariff(const Site *site, const char *code);
 extern void account_redecide(const Site *site, int32 account_id);
 /* Balance with open usage taken off, without a lock; false: no such account. */
 extern bool account_balance(const Site *site, int32 account_id, int64 *minor);
+
+/*
+ * Set what an options object names: thresholds, limits, household, language, note,
+ * customer, phone, state; JSON null empties what may be empty. A household extension holds
+ * from a local day on. Raises 22023, PP021.
+ */
+extern void account_set(const Site *site, int32 account_id, Jsonb *changes, int32 from_day);
+/* The row as it is, for account_log(). */
+extern Datum account_row(const Site *site, int32 account_id);
+/* A row of account_change for each column that differs from before. */
+extern void account_log(const Site *site, int32 account_id, Datum before);
 
 extern bool meter_change_runs;
 /* Bring the cached facts of meter_state in line with the dated tables. */

@@ -35,6 +35,18 @@ minor_numeric(int64 minor, int decimals)
 }
 
 int64
+text_minor(const Site *site, const char *text)
+{
+	int64 minor;
+
+	if (text == NULL || decimal_parse(text, site->decimals, &minor) != DECIMAL_OK)
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("stored amount %s is out of range", text ? text : "NULL"),
+						errhint("Run SELECT * FROM prepay.verify().")));
+	return minor;
+}
+
+int64
 amount_minor(const Site *site, Datum numeric, const char *what)
 {
 	const char *text = numeric_text(numeric);

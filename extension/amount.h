@@ -13,6 +13,8 @@
 extern Datum exact_numeric(Exact amount);
 extern Exact numeric_exact(Datum numeric);
 extern Datum minor_numeric(int64 minor, int decimals);
+/* A stored amount as decimal text. */
+extern int64 text_minor(const Site *site, const char *text);
 /* An amount a caller gave: raises PP021 for NaN, infinity, too many decimals, overflow. */
 extern int64 amount_minor(const Site *site, Datum numeric, const char *what);
 

@@ -36,6 +36,12 @@ has_right(Oid caller, int rights)
 	return false;
 }
 
+bool
+auth_has_right(Oid caller, int rights)
+{
+	return superuser_arg(caller) || has_right(caller, rights);
+}
+
 int
 auth_sites(Oid caller, int32 **site_id)
 {

@@ -29,6 +29,8 @@
 
 /* Raises 42501 unless caller has one of the rights and the site; site_id 0: any site. */
 extern void auth_require(Oid caller, int rights, int32 site_id, const char *what);
+/* Whether caller has one of the rights, wherever. */
+extern bool auth_has_right(Oid caller, int rights);
 /* Sites the caller may use, ascending; needs an open DbSession. */
 extern int auth_sites(Oid caller, int32 **site_id);
 extern bool auth_has_site(Oid caller, int32 site_id);

@@ -95,17 +95,25 @@ account_open_cost(const Site *site, const Account *account)
 }
 
 int64
-account_balance_of(const Site *site, const Account *account)
+account_used(const Site *site, const Account *account)
 {
 	Exact total;
-	int64 with_open;
-	int64 sealed;
+	int64 used;
 
 	if (!exact_add(account->sealed, account_open_cost(site, account), &total) ||
-		!exact_to_minor(total, site->decimals, &with_open) ||
-		!exact_to_minor(account->sealed, site->decimals, &sealed))
+		!exact_to_minor(total, site->decimals, &used))
 		out_of_range("cost");
-	return account->posted_minor - (with_open - sealed);
+	return used;
+}
+
+int64
+account_balance_of(const Site *site, const Account *account)
+{
+	int64 sealed;
+
+	if (!exact_to_minor(account->sealed, site->decimals, &sealed))
+		out_of_range("cost");
+	return account->posted_minor - (account_used(site, account) - sealed);
 }
 
 static void

@@ -73,6 +73,12 @@ is_code(const char *text, int length)
 	return text[0] != ' ' && text[length - 1] != ' ';
 }
 
+bool
+code_is_valid(const char *text)
+{
+	return is_code(text, strlen(text));
+}
+
 Datum
 prepay_is_code(PG_FUNCTION_ARGS)
 {

@@ -28,6 +28,8 @@ extern void code_resolve(Oid caller, const char *text, int kinds, CodeTarget *ta
 extern void code_for_new(Oid caller, const char *text, int32 *site_id, char **code);
 /* A site by its code; NULL or '' where the caller may use only one. */
 extern int32 code_site(Oid caller, const char *text);
+/* 1 to 64 characters without '/', ':' or control characters, no space at either end. */
+extern bool code_is_valid(const char *text);
 extern const char *code_kind_name(int kind);
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "account.h"
 #include "db.h"
+#include "emergency.h"
 #include "level.h"
 #include "money.h"
 #include "reason.h"
@@ -29,22 +30,30 @@ connect(void)
 		elog(ERROR, "SPI_connect failed");
 }
 
-/* The credit an account may use, in minor units. */
-static int64
-credit_limit(const Site *site, int32 account_id)
+/* What the supply rule goes by of the account itself. */
+static void
+account_facts(const Site *site, int32 account_id, SupplyFacts *facts)
 {
-	static DbQuery query = { "SELECT round(credit_limit, $3)::text FROM prepay.account"
-							 " WHERE site_id = $1 AND account_id = $2",
-							 3,
-							 { INT4OID, INT4OID, INT4OID } };
+	static DbQuery query = {
+		"SELECT round(a.credit_limit, $3)::text, a.state = 'suspended', s.emergency_minor,"
+		" s.emergency_exhausted FROM prepay.account a JOIN prepay.account_state s"
+		" USING (site_id, account_id) WHERE a.site_id = $1 AND a.account_id = $2",
+		3,
+		{ INT4OID, INT4OID, INT4OID }
+	};
 	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id),
 					 Int32GetDatum(site->decimals) };
-	char *text = db_run(&query, args) == 1 ? db_text(0, 1) : NULL;
+	char *own_limit;
 	int64 minor;
 
-	if (text == NULL || decimal_parse(text, site->decimals, &minor) != DECIMAL_OK)
+	if (db_run(&query, args) != 1)
+		elog(ERROR, "account %d has no state", account_id);
+	own_limit = db_text(0, 1);
+	facts->suspended = db_bool(0, 2);
+	emergency_facts(site, account_id, db_int64(0, 3), db_bool(0, 4), facts);
+	if (own_limit == NULL || decimal_parse(own_limit, site->decimals, &minor) != DECIMAL_OK)
 		minor = setting_money(site, "credit_limit", 0);
-	return Max(minor, 0);
+	facts->credit_limit = Max(minor, 0);
 }
 
 void
@@ -56,7 +65,7 @@ decide_facts(const Site *site, const RelayMeter *meter, SupplyFacts *facts)
 	facts->has_account =
 		meter->account_id != 0 && account_balance(site, meter->account_id, &facts->balance);
 	if (facts->has_account)
-		facts->credit_limit = credit_limit(site, meter->account_id);
+		account_facts(site, meter->account_id, facts);
 	else
 		facts->vacant_supply = strcmp(setting_text(site, "vacant_supply"), "on") == 0;
 }
@@ -149,26 +158,28 @@ prepaid_meters(const Site *site, int32 account_id, int32 **meter_id)
 }
 
 static void
-supply_account(const Site *site, const LevelAccount *account, int64 balance, QuietBand *band)
+supply_account(const Site *site, LevelAccount *account, int64 balance, QuietBand *band)
 {
-	int64 limit = supply_limit(account->credit_limit, 0);
+	SupplyFacts facts = { .has_account = true,
+						  .suspended = account->is_suspended,
+						  .balance = balance,
+						  .credit_limit = account->credit_limit };
+	int64 limit;
 	int32 *meter_id;
 	RelayMeter *meter;
 	int n = prepaid_meters(site, account->account_id, &meter_id);
 	int i;
 
+	emergency_step(site, account, balance, &facts, band);
 	if (n > 0)
 		n = relay_lock(site, meter_id, n, &meter);
 	for (i = 0; i < n; i++)
 	{
-		SupplyFacts facts = { .locked = meter[i].locked,
-							  .order = meter[i].order,
-							  .has_account = true,
-							  .balance = balance,
-							  .credit_limit = account->credit_limit };
-
+		facts.locked = meter[i].locked;
+		facts.order = meter[i].order;
 		follow(site, &meter[i], &facts, 0);
 	}
+	limit = supply_limit(facts.credit_limit, facts.emergency_credit);
 	if (balance > limit)
 		band->above = Max(band->above, limit);
 	else
@@ -185,7 +196,7 @@ decide_account(const Site *site, int32 account_id, int64 balance_minor)
 	connect();
 	level_load(site, account_id, &account);
 	level_apply(site, &account, balance_minor, &band);
-	if (account.is_open)
+	if (account.is_open || account.is_suspended)
 		supply_account(site, &account, balance_minor, &band);
 	SPI_finish();
 	Assert(band.above < balance_minor && balance_minor < band.below);

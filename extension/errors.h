@@ -25,6 +25,9 @@
 #define ERRCODE_PP_NOT_REVERSIBLE                                                             \
 	PP_ERRCODE('0', '2', '6')							 /* reversed before, or not a posting \
 														  */
+#define ERRCODE_PP_SUSPENDED PP_ERRCODE('0', '2', '7')	 /* account is suspended */
+#define ERRCODE_PP_NO_EMERGENCY PP_ERRCODE('0', '2', '8') /* emergency credit not available */
+#define ERRCODE_PP_ARREARS PP_ERRCODE('0', '2', '9')	 /* closing in arrears needs "collect" */
 #define ERRCODE_PP_BAD_TARIFF PP_ERRCODE('0', '3', '0')	 /* definition refused */
 #define ERRCODE_PP_NO_TARIFF PP_ERRCODE('0', '3', '1')	 /* none in force */
 #define ERRCODE_PP_RATED PP_ERRCODE('0', '3', '2')		 /* a dated fact that was rated already */

@@ -295,9 +295,9 @@ post_opening(const ImportRow *row, int32 account_id)
 
 	call.target.site_id = row->site->site_id;
 	call.target.id = account_id;
-	rating_begin(&call.run, row->site);
-	call.account = account_lock(row->site, account_id);
-	(void) vend_post(&call, &entry);
+	vend_lock(&call);
+	vend_post_result(&call, &entry);
+	vend_finish(&call);
 }
 
 static void

@@ -5,7 +5,8 @@
  *   seq is 1, 2, 3, ... per account without a gap: it comes from the account's
  *   locked row, never from a sequence.
  *   balance_after(n) = balance_after(n - 1) + amount(n); the account's
- *   posted_minor equals the last balance_after.
+ *   posted_minor equals the last balance_after. debt and debt_after run beside
+ *   it the same way, in the entries that have them; debt_after is never negative.
  *   hash(n) = SHA-256(hash(n - 1) || canonical encoding of row n); hash(0) is 32
  *   zero bytes. The encoding is versioned, prefixes every field with its length
  *   and writes times as microseconds, so it does not depend on any setting.
@@ -33,6 +34,7 @@ typedef struct PostedEntry
 	int32 seq;
 	LedgerEntry entry;
 	int64 balance_minor;
+	int64 debt_after_minor;
 	uint8 hash[LEDGER_HASH_BYTES];
 } PostedEntry;
 
@@ -75,6 +77,12 @@ ledger_hash(const uint8 *previous, const LedgerRow *row, uint8 *hash)
 	put_text(&text, row->till);
 	put_number(&text, row->receipt_no);
 	put_text(&text, row->note);
+	put_text(&text, row->debt);
+	put_text(&text, row->debt_after);
+	put_text(&text, row->fee);
+	put_number(&text, row->purchase_no);
+	put_text(&text, row->price);
+	put_number(&text, row->other_account_id);
 	if (context == NULL || pg_cryptohash_init(context) < 0 ||
 		pg_cryptohash_update(context, previous, LEDGER_HASH_BYTES) < 0 ||
 		pg_cryptohash_update(context, (uint8 *) text.data, text.len) < 0 ||
@@ -91,6 +99,51 @@ ledger_begin(Posting *posting, const Site *site)
 	posting->site = site;
 }
 
+/* Amount as text, or NULL for an entry that has none of it. */
+static char *
+amount_text(const Site *site, bool given, int64 minor)
+{
+	char *text;
+
+	if (!given)
+		return NULL;
+	text = palloc(MONEY_TEXT_MAX);
+	minor_format(minor, site->decimals, text);
+	return text;
+}
+
+static void
+chain(const Site *site, Account *account, PostedEntry *posted)
+{
+	const LedgerEntry *entry = &posted->entry;
+	LedgerRow row = { .site_id = site->site_id,
+					  .account_id = account->account_id,
+					  .seq = posted->seq,
+					  .kind = entry->kind,
+					  .amount = amount_text(site, true, entry->amount_minor),
+					  .balance_after = amount_text(site, true, posted->balance_minor),
+					  .booked_at = site->now,
+					  .recorded_at = GetCurrentTransactionStartTimestamp(),
+					  .day = entry->day,
+					  .key = entry->key,
+					  .ref_seq = entry->ref_seq,
+					  .operator_name = auth_operator(),
+					  .tender = entry->tender,
+					  .till = entry->till,
+					  .receipt_no = entry->receipt_no,
+					  .note = entry->note,
+					  .debt = amount_text(site, entry->debt_minor != 0, entry->debt_minor),
+					  .debt_after =
+						  amount_text(site, entry->debt_minor != 0, posted->debt_after_minor),
+					  .fee = amount_text(site, entry->fee_minor != 0, entry->fee_minor),
+					  .purchase_no = entry->purchase_no,
+					  .price = entry->price,
+					  .other_account_id = entry->other_account_id };
+
+	ledger_hash(account->last_hash, &row, posted->hash);
+	memcpy(account->last_hash, posted->hash, LEDGER_HASH_BYTES);
+}
+
 int32
 ledger_post(Posting *posting, Account *account, const LedgerEntry *entry)
 {
@@ -103,40 +156,20 @@ ledger_post(Posting *posting, Account *account, const LedgerEntry *entry)
 		posting->entry = core_realloc(posting->entry, sizeof(PostedEntry) * posting->room);
 	}
 	posted = &posting->entry[posting->n];
-	if (pg_add_s64_overflow(account->posted_minor, entry->amount_minor, &account->posted_minor))
+	if (pg_add_s64_overflow(account->posted_minor, entry->amount_minor, &account->posted_minor) ||
+		pg_add_s64_overflow(account->debt_minor, entry->debt_minor, &account->debt_minor))
 		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 						errmsg("the balance of the account would be out of range")));
+	if (account->debt_minor < 0)
+		elog(ERROR, "debt of account %d would be negative", account->account_id);
 	account->last_seq++;
 	account->dirty = true;
 	posted->account_id = account->account_id;
 	posted->seq = account->last_seq;
 	posted->entry = *entry;
 	posted->balance_minor = account->posted_minor;
-	{
-		char amount[MONEY_TEXT_MAX];
-		char balance[MONEY_TEXT_MAX];
-		LedgerRow row = { .site_id = posting->site->site_id,
-						  .account_id = account->account_id,
-						  .seq = account->last_seq,
-						  .kind = entry->kind,
-						  .amount = amount,
-						  .balance_after = balance,
-						  .booked_at = posting->site->now,
-						  .recorded_at = GetCurrentTransactionStartTimestamp(),
-						  .day = entry->day,
-						  .key = entry->key,
-						  .ref_seq = entry->ref_seq,
-						  .operator_name = auth_operator(),
-						  .tender = entry->tender,
-						  .till = entry->till,
-						  .receipt_no = entry->receipt_no,
-						  .note = entry->note };
-
-		minor_format(entry->amount_minor, posting->site->decimals, amount);
-		minor_format(account->posted_minor, posting->site->decimals, balance);
-		ledger_hash(account->last_hash, &row, posted->hash);
-	}
-	memcpy(account->last_hash, posted->hash, LEDGER_HASH_BYTES);
+	posted->debt_after_minor = account->debt_minor;
+	chain(posting->site, account, posted);
 	posting->n++;
 	return account->last_seq;
 }
@@ -151,11 +184,35 @@ hash_datum(const uint8 *hash)
 	return PointerGetDatum(value);
 }
 
+/* One row to insert; NULL where the entry has none of it. */
 static void
-set_text(DbRows *rows, int column, int row, const char *text)
+set_row(const Site *site, const PostedEntry *posted, DbRows *rows, int i)
 {
-	rows->value[column][row] = db_text_datum(text);
-	rows->isnull[column][row] = text == NULL;
+	const LedgerEntry *entry = &posted->entry;
+	int c = 0;
+
+#define SET(datum, absent) \
+	(rows->isnull[c][i] = (absent), rows->value[c][i] = (absent) ? (Datum) 0 : (datum), c++)
+	SET(Int32GetDatum(posted->account_id), false);
+	SET(Int32GetDatum(posted->seq), false);
+	SET(CStringGetTextDatum(entry->kind), false);
+	SET(minor_numeric(entry->amount_minor, site->decimals), false);
+	SET(minor_numeric(posted->balance_minor, site->decimals), false);
+	SET(DateADTGetDatum(entry->day), false);
+	SET(CStringGetTextDatum(entry->key), entry->key == NULL);
+	SET(Int32GetDatum(entry->ref_seq), entry->ref_seq == 0);
+	SET(CStringGetTextDatum(entry->tender), entry->tender == NULL);
+	SET(CStringGetTextDatum(entry->till), entry->till == NULL);
+	SET(Int64GetDatum(entry->receipt_no), entry->receipt_no == 0);
+	SET(CStringGetTextDatum(entry->note), entry->note == NULL);
+	SET(hash_datum(posted->hash), false);
+	SET(minor_numeric(entry->debt_minor, site->decimals), entry->debt_minor == 0);
+	SET(minor_numeric(posted->debt_after_minor, site->decimals), entry->debt_minor == 0);
+	SET(minor_numeric(entry->fee_minor, site->decimals), entry->fee_minor == 0);
+	SET(Int32GetDatum(entry->purchase_no), entry->purchase_no == 0);
+	SET(numeric_from_text(entry->price), entry->price == NULL);
+	SET(Int32GetDatum(entry->other_account_id), entry->other_account_id == 0);
+#undef SET
 }
 
 void
@@ -164,17 +221,20 @@ ledger_flush(Posting *posting)
 	static DbRowsQuery query = {
 		"INSERT INTO prepay.ledger_entry (site_id, booked_at, recorded_at, operator, account_id,"
 		" seq, kind, amount, balance_after, day, key, ref_seq, tender, till, receipt_no, note,"
-		" hash) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17",
+		" hash, debt, debt_after, fee, purchase_no, price, other_account_id)"
+		" SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,"
+		" $19, $20, $21, $22, $23",
 		4,
-		13,
-		{ INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID, TEXTOID, NUMERICOID,
-		  NUMERICOID, DATEOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, INT8OID, TEXTOID, BYTEAOID }
+		19,
+		{ INT4OID,	  TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID,	  INT4OID,	INT4OID,
+		  TEXTOID,	  NUMERICOID,	  NUMERICOID,	  DATEOID,	  TEXTOID,	INT4OID,
+		  TEXTOID,	  TEXTOID,		  INT8OID,		  TEXTOID,	  BYTEAOID, NUMERICOID,
+		  NUMERICOID, NUMERICOID,	  INT4OID,		  NUMERICOID, INT4OID }
 	};
 	Datum fixed[] = { Int32GetDatum(posting->site->site_id),
 					  TimestampTzGetDatum(posting->site->now),
 					  TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()),
 					  CStringGetTextDatum(auth_operator()) };
-	int decimals = posting->site->decimals;
 	DbRows rows;
 	int i;
 
@@ -182,26 +242,7 @@ ledger_flush(Posting *posting)
 		return;
 	rows = db_rows(&query, posting->n);
 	for (i = 0; i < posting->n; i++)
-	{
-		const PostedEntry *posted = &posting->entry[i];
-		const LedgerEntry *entry = &posted->entry;
-
-		rows.value[0][i] = Int32GetDatum(posted->account_id);
-		rows.value[1][i] = Int32GetDatum(posted->seq);
-		set_text(&rows, 2, i, entry->kind);
-		rows.value[3][i] = minor_numeric(entry->amount_minor, decimals);
-		rows.value[4][i] = minor_numeric(posted->balance_minor, decimals);
-		rows.value[5][i] = DateADTGetDatum(entry->day);
-		set_text(&rows, 6, i, entry->key);
-		rows.value[7][i] = Int32GetDatum(entry->ref_seq);
-		rows.isnull[7][i] = entry->ref_seq == 0;
-		set_text(&rows, 8, i, entry->tender);
-		set_text(&rows, 9, i, entry->till);
-		rows.value[10][i] = Int64GetDatum(entry->receipt_no);
-		rows.isnull[10][i] = entry->receipt_no == 0;
-		set_text(&rows, 11, i, entry->note);
-		rows.value[12][i] = hash_datum(posted->hash);
-	}
+		set_row(posting->site, &posting->entry[i], &rows, i);
 	db_run_rows(&query, fixed, &rows);
 	posting->n = 0;
 }

@@ -10,7 +10,7 @@
 
 #define LEDGER_HASH_BYTES 32
 
-/* What is posted; NULL and 0 members are left empty. */
+/* What is posted; NULL and 0 members are left empty. Texts live until ledger_flush(). */
 typedef struct LedgerEntry
 {
 	const char *kind;
@@ -22,6 +22,11 @@ typedef struct LedgerEntry
 	const char *till;
 	int64 receipt_no;
 	const char *note;
+	int64 debt_minor;		/* signed: what it does to the debt owed beside the balance */
+	int64 fee_minor;		/* service fee: money tendered is amount + fee */
+	int32 purchase_no;		/* 1, 2, 3, ... over the account's sales */
+	const char *price;		/* decimal text: of one kWh when it was sold */
+	int32 other_account_id; /* the other side of a transfer */
 } LedgerEntry;
 
 /* Entries of one statement, written together by ledger_flush(). */
@@ -61,6 +66,12 @@ typedef struct LedgerRow
 	const char *till;
 	int64 receipt_no; /* 0: empty */
 	const char *note;
+	const char *debt; /* NULL: it does nothing to the debt */
+	const char *debt_after;
+	const char *fee;
+	int32 purchase_no;
+	const char *price;
+	int32 other_account_id;
 } LedgerRow;
 
 extern void ledger_hash(const uint8 *previous, const LedgerRow *row, uint8 *hash);

@@ -56,7 +56,8 @@ level_load(const Site *site, int32 account_id, LevelAccount *account)
 	static DbQuery query = {
 		"SELECT a.code, a.phone, a.language, a.state = 'open', s.alarm_level::int4,"
 		" round(a.credit_limit, $4)::text, round(a.alarm1_amount, $4)::text,"
-		" round(a.alarm2_amount, $4)::text, round(m.alarm1, $4)::text, round(m.alarm2, $4)::text"
+		" round(a.alarm2_amount, $4)::text, round(m.alarm1, $4)::text, round(m.alarm2, $4)::text,"
+		" a.state = 'suspended', s.emergency_minor, s.emergency_exhausted"
 		" FROM prepay.account a JOIN prepay.account_state s ON s.site_id = a.site_id"
 		" AND s.account_id = a.account_id LEFT JOIN LATERAL (SELECT max(m.alarm1_amount) AS alarm1,"
 		" max(m.alarm2_amount) AS alarm2 FROM prepay.account_meter t JOIN prepay.meter m"
@@ -84,6 +85,9 @@ level_load(const Site *site, int32 account_id, LevelAccount *account)
 	account->stored_level = db_int32(0, 5);
 	for (i = 0; i < lengthof(amount); i++)
 		amount[i] = db_text(0, 6 + i);
+	account->is_suspended = db_bool(0, 11);
+	account->emergency = db_int64(0, 12);
+	account->exhausted = db_bool(0, 13);
 	SPI_freetuptable(SPI_tuptable);
 
 	if (!amount_given(site, amount[0], &account->credit_limit))

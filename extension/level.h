@@ -24,7 +24,10 @@ typedef struct LevelAccount
 	char *phone;	/* NULL: none */
 	char *language; /* NULL: the site's */
 	bool is_open;
+	bool is_suspended;
 	int64 credit_limit; /* minor units */
+	int64 emergency;	/* activated emergency credit, minor units; 0: none */
+	bool exhausted;		/* it is used up and not repaid */
 	int stored_level;	/* account_state.alarm_level */
 	Level level[LEVEL_KINDS];
 } LevelAccount;

@@ -157,7 +157,7 @@ rerate_standing(const Site *site, const Account *account, int32 from_day, int32 
 		return;
 	/* A meter may have been given for a time before the account was opened. */
 	day = opened_day(site, account->account_id);
-	for (day = Max(from_day, day); day < to_day; day++)
+	for (day = Max(from_day, day); day < seal_standing_to(account, to_day); day++)
 		seal_standing_bill(site, account, &rules, day, bill);
 }
 

@@ -12,6 +12,8 @@ seal_ready_to(const Site *site, const Account *account)
 	int32 ready = site->today;
 	int i;
 
+	if (account->is_closed)
+		return account->sealed_to;
 	for (i = 0; i < account->n_meter; i++)
 	{
 		const Meter *meter = account->meter[i];
@@ -240,4 +242,21 @@ seal_days(const Site *site, Account *account, int32 to, Posting *posting, UsageB
 	}
 	account->sealed_to = to;
 	account->dirty = true;
+}
+
+void
+seal_close(const Site *site, Account *account, Posting *posting, UsageBatch *usage)
+{
+	seal_days(site, account, site->today, posting, usage);
+	/* The last day bears its energy, no standing charge. */
+	seal_energy(site, account, site->today, posting, usage);
+	account->sealed_to = Max(account->sealed_to, site->today + 1);
+	account->waits_from = 0;
+	account->dirty = true;
+}
+
+int32
+seal_standing_to(const Account *account, int32 to_day)
+{
+	return account->is_closed ? Min(to_day, account->sealed_to - 1) : to_day;
 }

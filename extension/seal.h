@@ -17,6 +17,14 @@ extern int32 seal_ready_to(const Site *site, const Account *account);
 extern void seal_days(const Site *site, Account *account, int32 to, Posting *posting,
 					  UsageBatch *usage);
 
+/*
+ * Seal everything, today's energy too: the account closes. Standing charges fall on
+ * the days before today.
+ */
+extern void seal_close(const Site *site, Account *account, Posting *posting, UsageBatch *usage);
+/* The day before which standing charges fall, of the days before to_day. */
+extern int32 seal_standing_to(const Account *account, int32 to_day);
+
 /* Post the bill lines of one day as one entry; the seq is kept with each line. */
 extern void seal_post(const Site *site, Account *account, const char *kind, int32 day,
 					  int32 ref_seq, const BillVec *bill, Posting *posting, UsageBatch *usage);

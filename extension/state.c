@@ -66,6 +66,9 @@ enum
 	ACCOUNT_QUIET_BELOW,
 	ACCOUNT_WAITS_FROM,
 	ACCOUNT_METERS,
+	ACCOUNT_DEBT,
+	ACCOUNT_PURCHASES,
+	ACCOUNT_CLOSED_ON,
 	N_ACCOUNT_COLUMNS
 };
 
@@ -83,7 +86,10 @@ static DbRecord account_record = {
 				[ACCOUNT_QUIET_ABOVE] = "quiet_above",
 				[ACCOUNT_QUIET_BELOW] = "quiet_below",
 				[ACCOUNT_WAITS_FROM] = "waits_from",
-				[ACCOUNT_METERS] = "meters" },
+				[ACCOUNT_METERS] = "meters",
+				[ACCOUNT_DEBT] = "debt_minor",
+				[ACCOUNT_PURCHASES] = "purchases",
+				[ACCOUNT_CLOSED_ON] = "closed_on" },
 };
 
 static int64
@@ -170,6 +176,9 @@ fill_account(uint64 row, int column, Account *account, Datum *leaving)
 	account->quiet.below = int64_or(value, isnull, ACCOUNT_QUIET_BELOW, 0);
 	account->waits_from = int32_or(value, isnull, ACCOUNT_WAITS_FROM, 0);
 	account->n_meter_all = DatumGetInt32(value[ACCOUNT_METERS]);
+	account->debt_minor = DatumGetInt64(value[ACCOUNT_DEBT]);
+	account->purchases = DatumGetInt32(value[ACCOUNT_PURCHASES]);
+	account->is_closed = !isnull[ACCOUNT_CLOSED_ON];
 	account->rerate_from = PG_INT32_MAX;
 }
 
@@ -442,14 +451,16 @@ save_accounts(const Site *site, Account **account, int n)
 		"UPDATE prepay.account_state s SET last_seq = u.last_seq, last_hash = u.last_hash,"
 		" posted_minor = u.posted, sealed_exact = u.sealed, sealed_to = u.sealed_to,"
 		" tier_base = u.base, leaving_lines = u.leaving, quiet_above = u.above,"
-		" quiet_below = u.below, waits_from = u.waits_from FROM (SELECT $2 AS account_id,"
+		" quiet_below = u.below, waits_from = u.waits_from, debt_minor = u.debt,"
+		" purchases = u.purchases FROM (SELECT $2 AS account_id,"
 		" $3 AS last_seq, $4 AS last_hash, $5 AS posted, $6 AS sealed, $7 AS sealed_to,"
-		" $8 AS base, $9 AS leaving, $10 AS above, $11 AS below, $12 AS waits_from) AS u"
+		" $8 AS base, $9 AS leaving, $10 AS above, $11 AS below, $12 AS waits_from,"
+		" $13 AS debt, $14 AS purchases) AS u"
 		" WHERE s.site_id = $1 AND s.account_id = u.account_id",
 		1,
-		11,
+		13,
 		{ INT4OID, INT4OID, INT4OID, BYTEAOID, INT8OID, NUMERICOID, DATEOID, BYTEAOID, BYTEAOID,
-		  INT8OID, INT8OID, DATEOID }
+		  INT8OID, INT8OID, DATEOID, INT8OID, INT4OID }
 	};
 	Datum fixed[] = { Int32GetDatum(site->site_id) };
 	DbRows rows = db_rows(&query, n);
@@ -476,6 +487,8 @@ save_accounts(const Site *site, Account **account, int n)
 		rows.isnull[8][i] = rows.isnull[9][i] = !a->quiet.is_set;
 		rows.value[10][i] = DateADTGetDatum(a->waits_from);
 		rows.isnull[10][i] = a->waits_from == 0;
+		rows.value[11][i] = Int64GetDatum(a->debt_minor);
+		rows.value[12][i] = Int32GetDatum(a->purchases);
 	}
 	db_run_rows(&query, fixed, &rows);
 }

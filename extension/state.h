@@ -54,9 +54,12 @@ typedef struct Account
 	int32 last_seq;
 	uint8 last_hash[32];
 	int64 posted_minor; /* sum of ledger entries */
-	Exact sealed;		/* exact cost of sealed lines */
-	int32 sealed_to;	/* all local days before this one are sealed */
-	Datum base_bytes;	/* base as stored, until it is decoded */
+	int64 debt_minor;	/* owed beside the balance */
+	int32 purchases;	/* sales so far */
+	bool is_closed;
+	Exact sealed;	  /* exact cost of sealed lines */
+	int32 sealed_to;  /* all local days before this one are sealed */
+	Datum base_bytes; /* base as stored, until it is decoded */
 	/* Tier positions at the start of sealed_to; the period of every open line is open in it. */
 	RatePositionVec base;
 	TariffExtra extra;	 /* household extension */
@@ -93,6 +96,8 @@ extern Meter *meter_lock_unowned(const Site *site, const int32 *meter_id, int n,
 
 /* Exact cost of the account's open lines. */
 extern Exact account_open_cost(const Site *site, const Account *account);
+/* round(S + O): all the account has used, posted or not. */
+extern int64 account_used(const Site *site, const Account *account);
 /* Sum of entries - (round(S + O) - round(S)). */
 extern int64 account_balance_of(const Site *site, const Account *account);
 /* Positions now: base plus open lines. */

@@ -22,6 +22,7 @@
 #include "clock.h"
 #include "command.h"
 #include "contact.h"
+#include "credit.h"
 #include "db.h"
 #include "holiday.h"
 #include "lock.h"
@@ -53,7 +54,8 @@ seal_overdue(const Site *site, int max)
 {
 	static DbQuery query = {
 		"SELECT account_id FROM prepay.account_state WHERE site_id = $1"
-		" AND sealed_to < date '2000-01-01' + $2 ORDER BY sealed_to, account_id LIMIT $3",
+		" AND closed_on IS NULL AND sealed_to < date '2000-01-01' + $2"
+		" ORDER BY sealed_to, account_id LIMIT $3",
 		3,
 		{ INT4OID, INT4OID, INT4OID }
 	};
@@ -103,7 +105,7 @@ account_work_left(const Site *site)
 	static DbQuery query = {
 		"SELECT EXISTS (SELECT FROM prepay.rerate_queue WHERE site_id = $1)"
 		" OR EXISTS (SELECT FROM prepay.account_state WHERE site_id = $1"
-		"  AND sealed_to < date '2000-01-01' + $2)"
+		"  AND closed_on IS NULL AND sealed_to < date '2000-01-01' + $2)"
 		" OR EXISTS (SELECT FROM prepay.account_state WHERE site_id = $1 AND quiet_above IS NULL)",
 		2,
 		{ INT4OID, INT4OID }
@@ -113,7 +115,7 @@ account_work_left(const Site *site)
 					 Int32GetDatum(site_local_day(site, site->now - delay)) };
 
 	db_run(&query, args);
-	return db_bool(0, 1);
+	return db_bool(0, 1) || credit_expire_due(site);
 }
 
 /*
@@ -128,6 +130,8 @@ tick_accounts(const Site *site, int max, bool *left)
 
 	if (done == 0)
 		done = seal_overdue(site, max);
+	if (done == 0)
+		done = credit_expire(site, max);
 	if (done == 0)
 		done = decide_undecided(site, max);
 	*left = done > 0 && account_work_left(site);

@@ -1,3 +1,38 @@
+/*
+ * vend.c: the frame of every money function.
+ *
+ * Data model
+ *   A posting is what one call with one key did: one or more entries of
+ *   ledger_entry that bear the key, and one row of `posting` with the fingerprint of
+ *   the arguments, the place of the entry that is the result, and the balance and
+ *   debt the call left. Reversing reverses a whole posting.
+ *
+ *   Balance   sum of entries, less open usage. What a customer can use up.
+ *   Debt      owed beside the balance (debt.c): entries move it in their column
+ *             `debt`, so both sums run through one chain. A top-up pays it first.
+ *   Credit    the part of the balance that was given, not paid (credit.c). It is
+ *             used up before own money and is never paid out.
+ *   Own unspent money = balance - credit left = opening + sales + transfers in
+ *             - refunds - transfers out - usage, with usage taken from granted
+ *             credit first. Refund, transfer and closing pay out no more.
+ *   Fee       a share of what was tendered that never reaches the balance: a sale
+ *             of 100 with 2 percent is an entry of 98 with fee 2. Money in the till
+ *             is amount + fee, for the sale as for its reversal.
+ *   Receipt   documents are numbered per till without a gap (till.c).
+ *
+ * Invariants
+ *   A key has one posting for ever. Same key, same arguments: the first result;
+ *   other arguments: PP020, and nothing done. Two calls with one new key at once:
+ *   the second waits for the first and gives its result.
+ *   balance_after and debt_after follow from the entries before; verify() adds up.
+ *
+ * Locks: site shared → accounts ascending → till → key → meters of the account
+ * (decide). Closing and opening hold the site exclusively. A till is waited for only
+ * with the account held, and who holds a till waits for nothing but its own key
+ * and meters: there is no circle.
+ *
+ * A crash leaves the whole posting, with its alarms and commands, or nothing of it.
+ */
 #include "vend.h"
 
 #include "access/htup_details.h"
@@ -5,20 +40,35 @@
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
-#include "utils/jsonb.h"
 
 #include "account.h"
 #include "auth.h"
 #include "db.h"
 #include "jsonb_doc.h"
 #include "lock.h"
+#include "till.h"
 
 #define KEY_MAX_BYTES 200
-
-PG_FUNCTION_INFO_V1(prepay_sell);
+#define RESULT_COLUMNS 14
 
 static const char *const tenders[] = { "cash",	 "card",   "transfer", "cheque",
 									   "alipay", "wechat", "unionpay", "other" };
+
+/* ---- arguments ---- */
+
+char *
+vend_text(FunctionCallInfo fcinfo, int arg, const char *what)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must be given", what)));
+	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+char *
+vend_text_or_null(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
 
 char *
 vend_key(FunctionCallInfo fcinfo, int arg)
@@ -45,8 +95,63 @@ vend_positive(const Site *site, Datum amount)
 	if (minor <= 0)
 		ereport(ERROR, (errcode(ERRCODE_PP_BAD_AMOUNT),
 						errmsg("amount %s is not positive", numeric_text(amount)),
-						errhint("A sale adds money to an account; give what was paid.")));
+						errhint("Give what changes hands; the function says in which direction.")));
 	return minor;
+}
+
+void
+vend_check_tender(const char *tender)
+{
+	StringInfoData list;
+	int i;
+
+	initStringInfo(&list);
+	for (i = 0; i < lengthof(tenders); i++)
+	{
+		if (strcmp(tenders[i], tender) == 0)
+			return;
+		appendStringInfo(&list, "%s%s", i ? ", " : "", tenders[i]);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("there is no tender \"%s\"", tender),
+			 errhint("Tenders are: %s.", list.data)));
+}
+
+char *
+vend_options(FunctionCallInfo fcinfo, int arg, const char *const *known, Jsonb **options)
+{
+	*options = NULL;
+	if (PG_ARGISNULL(arg))
+		return "";
+	*options = PG_GETARG_JSONB_P(arg);
+	options_check(*options, known);
+	if (JB_ROOT_COUNT(*options) == 0)
+		return "";
+	return JsonbToCString(NULL, &(*options)->root, -1);
+}
+
+char *
+vend_money(const Site *site, int64 minor)
+{
+	char *text = palloc(MONEY_TEXT_MAX);
+
+	minor_format(minor, site->decimals, text);
+	return text;
+}
+
+/* ---- the key ---- */
+
+void
+vend_open(VendCall *call, const DbSession *session, const char *account, int rights,
+		  const char *what)
+{
+	code_resolve(session->caller, account, KIND_ACCOUNT, &call->target);
+	auth_require(session->caller, rights, call->target.site_id, what);
+	if (call->exclusive)
+		lock_site_exclusive(call->target.site_id);
+	else
+		lock_site_shared(call->target.site_id);
+	call->site = site_get(call->target.site_id);
 }
 
 void
@@ -68,7 +173,6 @@ vend_fingerprint(VendCall *call, const char *const *part, int n)
 	pg_cryptohash_free(context);
 }
 
-/* The stored result of the key, when there is one. */
 bool
 vend_find_key(VendCall *call)
 {
@@ -95,25 +199,112 @@ vend_find_key(VendCall *call)
 }
 
 void
+vend_lock(VendCall *call)
+{
+	int32 id[2] = { call->target.id, call->other.id };
+	int i;
+
+	rating_begin(&call->run, call->site);
+	call->locked = account_lock_all(call->site, id, call->other.id ? 2 : 1, &call->n_locked);
+	for (i = 0; i < call->n_locked; i++)
+	{
+		if (call->locked[i].account_id == call->target.id)
+			call->account = &call->locked[i];
+		else
+			call->other_account = &call->locked[i];
+	}
+	if (call->account == NULL || (call->other.id && call->other_account == NULL))
+		elog(ERROR, "an account of site %d has no state", call->site->site_id);
+}
+
+void
 vend_begin(VendCall *call)
 {
 	call->repeated = vend_find_key(call);
 	if (call->repeated)
 		return;
-	rating_begin(&call->run, call->site);
-	call->account = account_lock(call->site, call->target.id);
+	vend_lock(call);
 	/* Somebody may have used the key while we waited for the account. */
 	call->repeated = vend_find_key(call);
 }
 
+static char *
+account_state_name(const Site *site, const CodeTarget *target)
+{
+	static DbQuery query = { "SELECT state FROM prepay.account WHERE site_id = $1"
+							 " AND account_id = $2",
+							 2,
+							 { INT4OID, INT4OID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(target->id) };
+
+	db_run(&query, args);
+	return db_text(0, 1);
+}
+
+bool
+vend_is_closed(const Site *site, const CodeTarget *target)
+{
+	return strcmp(account_state_name(site, target), "closed") == 0;
+}
+
+void
+vend_require_not_closed(const Site *site, const CodeTarget *target)
+{
+	if (vend_is_closed(site, target))
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_CLOSED), errmsg("account \"%s\" is closed", target->code),
+				 errhint("A closed account takes no money; open a new one.")));
+}
+
+void
+vend_require_open(const Site *site, const CodeTarget *target)
+{
+	vend_require_not_closed(site, target);
+	if (strcmp(account_state_name(site, target), "suspended") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_SUSPENDED), errmsg("account \"%s\" is suspended", target->code),
+				 errhint("Resume it first: SELECT prepay.update_account('%s', "
+						 "'{\"state\": \"open\"}').",
+						 target->code)));
+}
+
+/* ---- posting ---- */
+
+void
+vend_receipt(VendCall *call)
+{
+	call->till = till_take(call->site, call->till, &call->receipt_no);
+}
+
+int32
+vend_post(VendCall *call, Account *account, LedgerEntry *entry)
+{
+	if (call->receipt_no == 0)
+		call->till = till_name(call->till);
+	entry->key = call->key;
+	entry->day = call->site->today;
+	entry->till = call->till;
+	return ledger_post(&call->run.posting, account, entry);
+}
+
+int32
+vend_post_result(VendCall *call, LedgerEntry *entry)
+{
+	Assert(call->seq == 0);
+	entry->receipt_no = call->receipt_no;
+	call->seq = vend_post(call, call->account, entry);
+	return call->seq;
+}
+
 static void
-keep_result(VendCall *call, int32 seq, int64 balance)
+keep_result(VendCall *call)
 {
 	static DbQuery query = {
 		"INSERT INTO prepay.posting (site_id, key, operation, fingerprint, account_id, seq, balance,"
-		" posted_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
-		8,
-		{ INT4OID, TEXTOID, TEXTOID, BYTEAOID, INT4OID, INT4OID, NUMERICOID, TIMESTAMPTZOID }
+		" posted_at, debt) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+		9,
+		{ INT4OID, TEXTOID, TEXTOID, BYTEAOID, INT4OID, INT4OID, NUMERICOID, TIMESTAMPTZOID,
+		  NUMERICOID }
 	};
 	bytea *fingerprint = palloc(VARHDRSZ + LEDGER_HASH_BYTES);
 	Datum args[] = { Int32GetDatum(call->site->site_id),
@@ -121,9 +312,11 @@ keep_result(VendCall *call, int32 seq, int64 balance)
 					 CStringGetTextDatum(call->operation),
 					 PointerGetDatum(fingerprint),
 					 Int32GetDatum(call->target.id),
-					 Int32GetDatum(seq),
-					 minor_numeric(balance, call->site->decimals),
-					 TimestampTzGetDatum(call->site->now) };
+					 Int32GetDatum(call->seq),
+					 minor_numeric(account_balance_of(call->site, call->account),
+								   call->site->decimals),
+					 TimestampTzGetDatum(call->site->now),
+					 minor_numeric(call->account->debt_minor, call->site->decimals) };
 
 	SET_VARSIZE(fingerprint, VARHDRSZ + LEDGER_HASH_BYTES);
 	memcpy(VARDATA(fingerprint), call->fingerprint, LEDGER_HASH_BYTES);
@@ -134,18 +327,19 @@ keep_result(VendCall *call, int32 seq, int64 balance)
 				 errhint("Use a new key for a new operation.")));
 }
 
-int32
-vend_post(VendCall *call, LedgerEntry *entry)
+void
+vend_finish(VendCall *call)
 {
-	int32 seq;
-
-	entry->key = call->key;
-	entry->day = entry->day ? entry->day : call->site->today;
-	seq = ledger_post(&call->run.posting, call->account, entry);
+	Assert(call->seq > 0);
 	if (call->key)
-		keep_result(call, seq, account_balance_of(call->site, call->account));
-	rating_finish(&call->run, call->account, 1);
-	return seq;
+		keep_result(call);
+	rating_finish(&call->run, call->locked, call->n_locked);
+}
+
+void
+vend_decide(Account *account)
+{
+	account->quiet.is_set = false;
 }
 
 Datum
@@ -153,7 +347,7 @@ vend_result(VendCall *call, DbSession *session, FunctionCallInfo fcinfo)
 {
 	static DbQuery query = {
 		"SELECT s.code, a.code, e.seq, e.kind, e.amount, e.balance_after, p.balance, e.booked_at,"
-		" e.key, e.receipt_no, e.note FROM prepay.posting p"
+		" e.key, e.receipt_no, e.note, e.till, e.fee, p.debt FROM prepay.posting p"
 		" JOIN prepay.ledger_entry e USING (site_id, account_id, seq)"
 		" JOIN prepay.account a USING (site_id, account_id) JOIN prepay.site s USING (site_id)"
 		" WHERE p.site_id = $1 AND p.key = $2",
@@ -163,15 +357,15 @@ vend_result(VendCall *call, DbSession *session, FunctionCallInfo fcinfo)
 	Datum args[] = { Int32GetDatum(call->site->site_id), CStringGetTextDatum(call->key) };
 	HeapTuple row;
 	TupleDesc desc;
-	Datum values[11];
-	bool nulls[11];
+	Datum values[RESULT_COLUMNS];
+	bool nulls[RESULT_COLUMNS];
 	Datum result;
 	MemoryContext old;
 	int i;
 
 	if (db_run(&query, args) != 1)
 		elog(ERROR, "the result of key \"%s\" is missing", call->key);
-	for (i = 0; i < 11; i++)
+	for (i = 0; i < RESULT_COLUMNS; i++)
 		values[i] = db_value(0, i + 1, &nulls[i]);
 	old = MemoryContextSwitchTo(session->outer);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
@@ -180,114 +374,4 @@ vend_result(VendCall *call, DbSession *session, FunctionCallInfo fcinfo)
 	result = HeapTupleGetDatum(row);
 	MemoryContextSwitchTo(old);
 	return result;
-}
-
-static void
-check_tender(const char *tender)
-{
-	StringInfoData list;
-	int i;
-
-	initStringInfo(&list);
-	for (i = 0; i < lengthof(tenders); i++)
-	{
-		if (strcmp(tenders[i], tender) == 0)
-			return;
-		appendStringInfo(&list, "%s%s", i ? ", " : "", tenders[i]);
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("there is no tender \"%s\"", tender),
-			 errhint("Tenders are: %s.", list.data)));
-}
-
-void
-vend_require_open(const Site *site, const CodeTarget *target)
-{
-	static DbQuery query = { "SELECT state FROM prepay.account WHERE site_id = $1"
-							 " AND account_id = $2",
-							 2,
-							 { INT4OID, INT4OID } };
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(target->id) };
-
-	db_run(&query, args);
-	if (strcmp(db_text(0, 1), "open") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_PP_CLOSED), errmsg("account \"%s\" is closed", target->code),
-				 errhint("A closed account takes no money; open a new one.")));
-}
-
-/* The rules a sale is refused by, before anything moves. */
-static void
-check_sale(const VendCall *call, int64 amount)
-{
-	int64 minimum = setting_money(call->site, "min_sale", 0);
-	int64 cap = setting_money(call->site, "hoarding_cap", PG_INT64_MAX);
-	int64 balance = account_balance_of(call->site, call->account);
-	char text[2][MONEY_TEXT_MAX];
-
-	if (amount < minimum)
-	{
-		minor_format(amount, call->site->decimals, text[0]);
-		minor_format(minimum, call->site->decimals, text[1]);
-		ereport(ERROR, (errcode(ERRCODE_PP_UNDER_MINIMUM),
-						errmsg("a sale of %s is below the minimum of %s", text[0], text[1]),
-						errhint("Sell at least the minimum (setting min_sale).")));
-	}
-	if (cap != PG_INT64_MAX && balance + amount > cap)
-	{
-		minor_format(balance + amount, call->site->decimals, text[0]);
-		minor_format(cap, call->site->decimals, text[1]);
-		ereport(ERROR,
-				(errcode(ERRCODE_PP_OVER_CAP),
-				 errmsg("the balance would be %s, above the hoarding cap of %s", text[0], text[1]),
-				 errhint("Sell less (setting hoarding_cap).")));
-	}
-}
-
-/* sell(account, amount, key, tender, note, options) → money_result. 售电 */
-Datum
-prepay_sell(PG_FUNCTION_ARGS)
-{
-	static const char *const known[] = { NULL };
-	DbSession session;
-	VendCall call = { .operation = "sell" };
-	LedgerEntry entry = { .kind = "sale" };
-	Datum result;
-	char *tender;
-	char *note;
-
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("account and amount of a sale must be given")));
-	if (!PG_ARGISNULL(5))
-		options_check(PG_GETARG_JSONB_P(5), known);
-	call.key = vend_key(fcinfo, 2);
-	tender = PG_ARGISNULL(3) ? "cash" : text_to_cstring(PG_GETARG_TEXT_PP(3));
-	note = PG_ARGISNULL(4) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(4));
-	check_tender(tender);
-	db_enter(&session);
-	code_resolve(session.caller, text_to_cstring(PG_GETARG_TEXT_PP(0)), KIND_ACCOUNT, &call.target);
-	auth_require(session.caller, MAY_SELL, call.target.site_id, "sell");
-	lock_site_shared(call.target.site_id);
-	call.site = site_get(call.target.site_id);
-	entry.amount_minor = vend_positive(call.site, PG_GETARG_DATUM(1));
-	entry.tender = tender;
-	entry.note = note;
-	{
-		char amount[MONEY_TEXT_MAX];
-		const char *part[] = { amount, tender, note };
-
-		minor_format(entry.amount_minor, call.site->decimals, amount);
-		vend_fingerprint(&call, part, lengthof(part));
-	}
-	vend_begin(&call);
-	if (!call.repeated)
-	{
-		vend_require_open(call.site, &call.target);
-		check_sale(&call, entry.amount_minor);
-		vend_post(&call, &entry);
-	}
-	result = vend_result(&call, &session, fcinfo);
-	db_leave(&session);
-	PG_RETURN_DATUM(result);
 }

@@ -17,10 +17,12 @@
 #include "auth.h"
 #include "code.h"
 #include "db.h"
+#include "debt.h"
 #include "energy.h"
 #include "ledger.h"
 #include "rerate.h"
 #include "seal.h"
+#include "till.h"
 
 #define ENTRY_BATCH 5000
 
@@ -66,6 +68,7 @@ typedef struct ChainState
 	int64 balance;
 	uint8 hash[LEDGER_HASH_BYTES];
 	int64 usage_minor; /* entries that book usage */
+	int64 debt;
 } ChainState;
 
 static void
@@ -92,6 +95,12 @@ entry_row(uint64 i, const Verify *verify, int32 account_id, LedgerRow *row)
 	row->till = db_text(i, 12);
 	row->receipt_no = db_int64_or(i, 13, 0);
 	row->note = db_text(i, 14);
+	row->debt = db_text(i, 16);
+	row->debt_after = db_text(i, 17);
+	row->fee = db_text(i, 18);
+	row->purchase_no = db_int32_or(i, 19, 0);
+	row->price = db_text(i, 20);
+	row->other_account_id = db_int32_or(i, 21, 0);
 }
 
 static bool
@@ -99,6 +108,27 @@ books_usage(const char *kind)
 {
 	return strcmp(kind, "consumption") == 0 || strcmp(kind, "correction") == 0 ||
 		   strcmp(kind, "standing") == 0;
+}
+
+static void
+check_debt(Verify *verify, const LedgerRow *row, ChainState *chain)
+{
+	int64 debt;
+	int64 after;
+
+	if (row->debt == NULL && row->debt_after == NULL)
+		return;
+	if (row->debt == NULL || row->debt_after == NULL ||
+		decimal_parse(row->debt, verify->site->decimals, &debt) != DECIMAL_OK ||
+		decimal_parse(row->debt_after, verify->site->decimals, &after) != DECIMAL_OK)
+	{
+		fault(verify, "ledger_amount", "entry %d: its debt is no amount", row->seq);
+		return;
+	}
+	if (chain->debt + debt != after)
+		fault(verify, "ledger_sum", "entry %d: debt_after %s is not the sum of entries", row->seq,
+			  row->debt_after);
+	chain->debt = after;
 }
 
 static void
@@ -122,6 +152,7 @@ check_entry(Verify *verify, const LedgerRow *row, const uint8 *stored, ChainStat
 		if (books_usage(row->kind))
 			chain->usage_minor += amount;
 	}
+	check_debt(verify, row, chain);
 	ledger_hash(chain->hash, row, chain->hash);
 	if (memcmp(chain->hash, stored, LEDGER_HASH_BYTES) != 0)
 	{
@@ -136,7 +167,8 @@ check_chain(Verify *verify, int32 account_id, ChainState *chain)
 {
 	static DbQuery query = {
 		"SELECT seq, kind, amount, balance_after, booked_at, recorded_at, day, key, ref_seq,"
-		" operator, tender, till, receipt_no, note, hash FROM prepay.ledger_entry"
+		" operator, tender, till, receipt_no, note, hash, debt, debt_after, fee, purchase_no,"
+		" price, other_account_id FROM prepay.ledger_entry"
 		" WHERE site_id = $1 AND account_id = $2 AND seq > $3 ORDER BY seq LIMIT " CppAsString2(
 			ENTRY_BATCH),
 		3,
@@ -179,6 +211,10 @@ check_head(Verify *verify, const Account *account, const ChainState *chain)
 			  account->last_seq, chain->seq);
 	if (account->posted_minor != chain->balance)
 		fault(verify, "balance", "the account's posted balance is not the last balance_after");
+	if (account->debt_minor != chain->debt ||
+		debt_owed(verify->site, account->account_id) != chain->debt)
+		fault(verify, "debt",
+			  "what the account and its debts say is owed is not the last debt_after");
 	if (chain->seq > 0 && memcmp(account->last_hash, chain->hash, LEDGER_HASH_BYTES) != 0)
 		fault(verify, "ledger_head", "the account's last hash is not that of entry %d", chain->seq);
 }
@@ -446,6 +482,8 @@ verify_site(Verify *verify, int32 account_id)
 		return;
 	for (faults = anchor_faults(verify->site); *faults; faults++)
 		fault(verify, "anchor", "%s", *faults);
+	for (faults = till_faults(verify->site); *faults; faults++)
+		fault(verify, "receipts", "%s", *faults);
 }
 
 /*

@@ -14,9 +14,28 @@ CREATE TYPE prepay.money_result AS (
 	booked_at timestamptz,
 	key text,
 	receipt_no bigint,
-	note text
+	note text,
+	till text,
+	fee numeric,
+	debt numeric
 );
-COMMENT ON TYPE prepay.money_result IS 'Result of a money function: the ledger entry and the balance with open usage taken off.';
+COMMENT ON TYPE prepay.money_result IS 'Result of a money function: the ledger entry, then the balance with open usage taken off and the debt owed beside it.';
+
+CREATE TYPE prepay.shift_result AS (
+	site text,
+	till text,
+	shift_no int,
+	opened_by text,
+	opened_at timestamptz,
+	closed_at timestamptz,
+	closed_by text,
+	opening_cash numeric,
+	booked_cash numeric,
+	expected_cash numeric,
+	counted_cash numeric,
+	difference numeric
+);
+COMMENT ON TYPE prepay.shift_result IS 'A shift (班次): cash booked on its receipts, cash counted, and the difference.';
 
 CREATE TYPE prepay.control_result AS (
 	site text,

@@ -7,7 +7,7 @@ COMMENT ON FUNCTION prepay.open_account(text, text, text, text, text[], text, nu
 
 CREATE FUNCTION prepay.update_account(account text, changes jsonb) RETURNS void
 	AS 'MODULE_PATHNAME', 'prepay_update_account' LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION prepay.update_account(text, jsonb) IS 'Change customer, phone, language, thresholds, credit limit, household extension or note of an account.';
+COMMENT ON FUNCTION prepay.update_account(text, jsonb) IS 'Change customer, phone, language, thresholds, limits, household extension or note of an account, or its state: open, suspended (报停). Changes are logged.';
 
 CREATE FUNCTION prepay.add_meter(account text, meter text, start_kwh numeric DEFAULT NULL, effective timestamptz DEFAULT NULL) RETURNS void
 	AS 'MODULE_PATHNAME', 'prepay_add_meter' LANGUAGE C VOLATILE;
@@ -31,7 +31,7 @@ COMMENT ON FUNCTION prepay.balance(int, int) IS 'Balance (余额) of an account 
 
 CREATE FUNCTION prepay.state_color(state text) RETURNS text
 	AS 'MODULE_PATHNAME', 'prepay_state_color' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION prepay.state_color(text) IS 'Colour of a state: open green, alarm1 yellow, alarm2 orange, arrears red, unopened grey, lost purple, closed black.';
+COMMENT ON FUNCTION prepay.state_color(text) IS 'Colour of a state: open green, alarm1 yellow, alarm2 orange, arrears red, unopened grey, lost purple, suspended blue, closed black.';
 
 CREATE FUNCTION prepay.remove_meter(account text, meter text, final_kwh numeric DEFAULT NULL, effective timestamptz DEFAULT NULL) RETURNS void
 	AS 'MODULE_PATHNAME', 'prepay_remove_meter' LANGUAGE C VOLATILE;

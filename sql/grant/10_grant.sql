@@ -6,11 +6,13 @@ GRANT USAGE ON SCHEMA prepay TO prepay_admin, prepay_supervisor, prepay_cashier,
 -- Reading: the views (they show the sites of operator_site), and what they call.
 GRANT SELECT ON prepay.account_status, prepay.meter_status, prepay.gateway_status, prepay.ledger,
 	prepay.usage_daily, prepay.unowned_energy, prepay.check_energy, prepay.alarm_active, prepay.alarm_history,
-	prepay.readings
+	prepay.readings, prepay.sales, prepay.refunds, prepay.reversals, prepay.sales_daily, prepay.sales_monthly,
+	prepay.sales_yearly, prepay.account_monthly, prepay.shift_totals, prepay.shifts, prepay.opened_accounts,
+	prepay.closed_accounts, prepay.account_changes, prepay.debts, prepay.credits
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
 GRANT EXECUTE ON FUNCTION prepay.now(), prepay.is_code(text), prepay.my_site(int), prepay.balance(int, int),
 	prepay.state_color(text), prepay.open_usage(int, bigint[], bytea, bytea[]),
-	prepay.unpaid_energy(int, int),
+	prepay.unpaid_energy(int, int), prepay.credit_left(int, int, int),
 	prepay.verify(text, text, timestamptz), prepay.tick(int)
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
 GRANT EXECUTE ON FUNCTION prepay.now(), prepay.tick(int) TO prepay_agent;
@@ -33,8 +35,14 @@ GRANT EXECUTE ON FUNCTION prepay.tariff_from_urdb(jsonb)
 GRANT EXECUTE ON FUNCTION
 	prepay.open_account(text, text, text, text, text[], text, numeric, text, jsonb),
 	prepay.update_account(text, jsonb), prepay.add_meter(text, text, numeric, timestamptz),
-	prepay.sell(text, numeric, text, text, text, jsonb)
+	prepay.sell(text, numeric, text, text, text, jsonb), prepay.refund(text, numeric, text, text, jsonb),
+	prepay.transfer(text, text, numeric, text), prepay.activate_emergency_credit(text, text),
+	prepay.close_account(text, text, jsonb), prepay.open_shift(numeric, text, text),
+	prepay.close_shift(numeric, text, text, text)
 	TO prepay_admin, prepay_supervisor, prepay_cashier;
+GRANT EXECUTE ON FUNCTION prepay.reverse(text, int, text, text), prepay.adjust(text, numeric, text, text),
+	prepay.add_debt(text, numeric, text, jsonb), prepay.grant_credit(text, numeric, text, jsonb)
+	TO prepay_admin, prepay_supervisor;
 
 GRANT EXECUTE ON FUNCTION prepay.supply_decision(text, timestamptz), prepay.cancel_command(bigint, text)
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;

@@ -79,10 +79,12 @@ WHERE prepay.my_site(s.site_id) AND m.purpose = 'check';
 
 CREATE OR REPLACE VIEW prepay.ledger AS
 SELECT s.code AS site, a.code AS account, e.seq, e.kind, e.amount, e.balance_after, e.booked_at, e.day,
-	e.key, e.ref_seq, e.operator, e.tender, e.till, e.receipt_no, e.note, a.customer, e.recorded_at, e.hash
+	e.key, e.ref_seq, e.operator, e.tender, e.till, e.receipt_no, e.note, a.customer, e.recorded_at, e.hash,
+	e.debt, e.debt_after, e.fee, e.purchase_no, e.price, o.code AS other_account
 FROM prepay.site s
 	JOIN prepay.account a USING (site_id)
 	JOIN prepay.ledger_entry e USING (site_id, account_id)
+	LEFT JOIN prepay.account o ON o.site_id = e.site_id AND o.account_id = e.other_account_id
 WHERE prepay.my_site(s.site_id);
 
 CREATE OR REPLACE VIEW prepay.receipt_prints AS
@@ -110,12 +112,14 @@ SELECT site, account, meter, gateway, kind, level, raised_at, acknowledged_at, d
 FROM prepay.alarm_history WHERE cleared_at IS NULL;
 
 -- States and colours: open green, alarm1 yellow, alarm2 orange, arrears red, unopened grey, lost
--- purple, closed black.
+-- purple, suspended blue, closed black.
 CREATE OR REPLACE VIEW prepay.account_status AS
 SELECT s.code AS site, a.code AS account, a.customer, p.code AS place, x.state,
 	prepay.state_color(x.state) AS color, b.balance, m.last_read_at, a.phone, s.currency,
 	m.meters, m.meters_cut, m.kw, round(t.posted_minor / 10::numeric ^ s.currency_decimals, s.currency_decimals) AS posted_balance,
-	t.sealed_to - 1 AS sealed_through, a.opened_at, a.closed_at, p.name AS place_name
+	t.sealed_to - 1 AS sealed_through, a.opened_at, a.closed_at, p.name AS place_name,
+	round(t.debt_minor / 10::numeric ^ s.currency_decimals, s.currency_decimals) AS debt,
+	round(t.emergency_minor / 10::numeric ^ s.currency_decimals, s.currency_decimals) AS emergency_credit, t.emergency_exhausted
 FROM prepay.site s
 	JOIN prepay.account a USING (site_id)
 	JOIN prepay.account_state t USING (site_id, account_id)
@@ -129,7 +133,7 @@ FROM prepay.site s
 			JOIN prepay.meter d USING (site_id, meter_id)
 			LEFT JOIN prepay.gateway_state g ON g.site_id = d.site_id AND g.gateway_id = d.gateway_id
 		WHERE n.site_id = a.site_id AND n.account_id = a.account_id) m
-	CROSS JOIN LATERAL (SELECT CASE WHEN a.state = 'closed' THEN 'closed' WHEN m.lost THEN 'lost'
+	CROSS JOIN LATERAL (SELECT CASE WHEN a.state <> 'open' THEN a.state WHEN m.lost THEN 'lost'
 		WHEN t.alarm_level = 3 THEN 'arrears' WHEN t.alarm_level = 2 THEN 'alarm2'
 		WHEN t.alarm_level = 1 THEN 'alarm1'
 		WHEN NOT EXISTS (SELECT FROM prepay.ledger_entry f WHERE f.site_id = a.site_id
@@ -157,6 +161,7 @@ FROM prepay.site s
 	LEFT JOIN prepay.gateway_state h ON h.site_id = m.site_id AND h.gateway_id = m.gateway_id
 	CROSS JOIN LATERAL (SELECT CASE WHEN n.contact = 'lost' OR h.contact = 'lost' THEN 'lost'
 		WHEN a.account_id IS NULL AND m.purpose = 'prepaid' THEN 'unopened'
+		WHEN a.state = 'suspended' THEN 'suspended'
 		WHEN t.alarm_level = 3 THEN 'arrears' WHEN t.alarm_level = 2 THEN 'alarm2'
 		WHEN t.alarm_level = 1 THEN 'alarm1'
 		WHEN a.account_id IS NOT NULL AND NOT EXISTS (SELECT FROM prepay.ledger_entry f

@@ -60,7 +60,7 @@ CREATE TABLE prepay.account (
 	customer text NOT NULL,
 	phone text,
 	place_id int,
-	state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'closed')),
+	state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'suspended', 'closed')),
 	opened_at timestamptz NOT NULL,
 	opened_by text NOT NULL,
 	closed_at timestamptz,
@@ -68,6 +68,7 @@ CREATE TABLE prepay.account (
 	alarm1_amount numeric,
 	alarm2_amount numeric,
 	credit_limit numeric,
+	emergency_credit numeric,
 	tier_extra_kwh numeric NOT NULL DEFAULT 0,
 	tier_start_kwh numeric NOT NULL DEFAULT 0,
 	language text,
@@ -110,9 +111,14 @@ CREATE TABLE prepay.account_state (
 	quiet_below bigint,
 	alarm_level smallint NOT NULL DEFAULT 0,
 	meters int NOT NULL DEFAULT 0,
+	debt_minor bigint NOT NULL DEFAULT 0 CHECK (debt_minor >= 0),
+	purchases int NOT NULL DEFAULT 0,
+	emergency_minor bigint NOT NULL DEFAULT 0 CHECK (emergency_minor >= 0),
+	emergency_exhausted boolean NOT NULL DEFAULT false,
+	closed_on date,
 	PRIMARY KEY (site_id, account_id)
 ) WITH (fillfactor = 80);
-CREATE INDEX account_state_sealed ON prepay.account_state (site_id, sealed_to);
+CREATE INDEX account_state_sealed ON prepay.account_state (site_id, sealed_to) WHERE closed_on IS NULL;
 CREATE INDEX account_state_undecided ON prepay.account_state (site_id, account_id)
 	WHERE quiet_above IS NULL;
 
@@ -126,6 +132,7 @@ CREATE TABLE prepay.posting (
 	account_id int NOT NULL,
 	seq int NOT NULL,
 	balance numeric NOT NULL,
+	debt numeric NOT NULL,
 	posted_at timestamptz NOT NULL,
 	PRIMARY KEY (site_id, key)
 );
@@ -148,9 +155,22 @@ CREATE TABLE prepay.ledger_entry (
 	receipt_no bigint,
 	note text,
 	hash bytea NOT NULL,
+	debt numeric,
+	debt_after numeric,
+	fee numeric,
+	purchase_no int,
+	price numeric,
+	other_account_id int,
 	PRIMARY KEY (site_id, account_id, seq)
 );
 CREATE INDEX ledger_entry_booked ON prepay.ledger_entry (site_id, booked_at);
+-- Money that went through a till: what the sales reports add up.
+CREATE INDEX ledger_entry_tender ON prepay.ledger_entry (site_id, day) WHERE tender IS NOT NULL;
+CREATE UNIQUE INDEX ledger_entry_receipt ON prepay.ledger_entry (site_id, till, receipt_no)
+	WHERE receipt_no IS NOT NULL;
+-- Nothing is reversed twice.
+CREATE UNIQUE INDEX ledger_entry_reversed_once ON prepay.ledger_entry (site_id, account_id, ref_seq)
+	WHERE kind = 'reversal';
 
 -- Sealed energy and charges: rows are added, never changed; corrections are further rows.
 CREATE TABLE prepay.usage_line (
