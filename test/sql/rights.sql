@@ -13,7 +13,8 @@ SELECT prepay.create_agent('town/gw'), prepay.create_agent('mall/gw');
 INSERT INTO prepay.gateway (site_id, code, agent) VALUES (1, 'G1', 'gw'), (2, 'G1', 'gw');
 INSERT INTO prepay.meter (site_id, code, gateway_id, unit_id, model) VALUES (1, 'M1', 1, 1, 'acrel-ddsy1352'), (2, 'M1', 1, 1, 'acrel-ddsy1352');
 SELECT prepay.open_account('town/A1', 'Zhang', meters => '{town/M1}', opening_balance => 10, key => 'o'),
-	prepay.open_account('mall/A1', 'Li', meters => '{mall/M1}', opening_balance => 10, key => 'o');
+	prepay.open_account('mall/A1', 'Li', meters => '{mall/M1}', opening_balance => 10, key => 'o'), prepay.open_account('town/B1', 'Wu');
+SELECT prepay.set_setting('town', 'emergency_credit', '5');
 
 -- Something of everything at both: settings, readings, usage, alarms, commands, reviews.
 SELECT prepay.set_setting('town', 'tariff', 'flat'), prepay.set_setting('mall', 'tariff', 'flat');
@@ -71,6 +72,18 @@ INSERT INTO deed (what, statement) VALUES
 	('add a meter', $$SELECT prepay.add_meter('town/A1', 'town/M1')$$),
 	('change an account', $$SELECT prepay.update_account('town/A1', '{"note": "x"}')$$),
 	('sell', $$SELECT prepay.sell('town/A1', 5, 's')$$),
+	('refund', $$SELECT prepay.refund('town/A1', 1, 'r')$$),
+	('refund elsewhere', $$SELECT prepay.refund('mall/A1', 1, 'r')$$),
+	('reverse', $$SELECT prepay.reverse('town/A1', 1, 'v')$$),
+	('adjust', $$SELECT prepay.adjust('town/A1', 1, 'a', 'x')$$),
+	('transfer', $$SELECT prepay.transfer('town/A1', 'town/B1', 1, 't')$$),
+	('add debt', $$SELECT prepay.add_debt('town/A1', 1, 'd')$$),
+	('grant credit', $$SELECT prepay.grant_credit('town/A1', 1, 'g')$$),
+	('ask for emergency credit', $$SELECT prepay.activate_emergency_credit('town/B1', 'e')$$),
+	('close an account', $$SELECT prepay.close_account('town/B1', 'c')$$),
+	('close one elsewhere', $$SELECT prepay.close_account('mall/A1', 'c')$$),
+	('open a shift', $$SELECT prepay.open_shift(0, 'counter', 'town')$$),
+	('another''s till', $$SELECT prepay.sell('town/A1', 5, 'st', options => '{"till": "regress_prepay_analyst"}')$$),
 	('sell elsewhere', $$SELECT prepay.sell('mall/A1', 5, 's')$$),
 	('print a receipt', $$SELECT prepay.receipt('town/A1', 1)$$),
 	('print one elsewhere', $$SELECT prepay.receipt('mall/A1', 1)$$),

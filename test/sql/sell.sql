@@ -13,11 +13,11 @@ SELECT prepay.open_account('A2', 'Li');
 
 -- The result says it all, and the same call again gives the same.
 SET prepay.now = '2026-03-01 09:00+08';
-SELECT * FROM prepay.sell('A1', 50, 's1', 'wechat', 'corner shop');
+SELECT site, account, seq, kind, amount, balance_after, balance, booked_at, key, receipt_no, note, till = session_user AS my_till, fee, debt FROM prepay.sell('A1', 50, 's1', 'wechat', 'corner shop');
 SET prepay.now = '2026-03-02 09:00+08';
-SELECT * FROM prepay.sell('A1', 50.00, 's1', 'wechat', 'corner shop');
+SELECT site, account, seq, kind, amount, balance_after, balance, booked_at, key, receipt_no, note, till = session_user AS my_till, fee, debt FROM prepay.sell('A1', 50.00, 's1', 'wechat', 'corner shop');
 SELECT seq, balance_after, balance FROM prepay.sell('A1', 0.01, 's2');
-SELECT * FROM prepay.sell('A1', 50, 's1', 'wechat', 'corner shop');
+SELECT site, account, seq, kind, amount, balance_after, balance, booked_at, key, receipt_no, note, till = session_user AS my_till, fee, debt FROM prepay.sell('A1', 50, 's1', 'wechat', 'corner shop');
 SELECT account, seq, kind, amount, balance_after, booked_at, key, operator = session_user AS by_me, tender, note
 FROM prepay.ledger ORDER BY account, seq;
 

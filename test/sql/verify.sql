@@ -40,7 +40,7 @@ BEGIN
 			invariant := 'NOTHING WAS CHANGED';
 			RETURN NEXT;
 		END IF;
-		FOR invariant, account, faults, detail IN SELECT v.invariant, v.account, count(*), min(v.detail) FROM prepay.verify() v
+		FOR invariant, account, faults, detail IN SELECT v.invariant, v.account, count(*), replace(min(v.detail), session_user, 'mine') FROM prepay.verify() v
 			GROUP BY v.invariant, v.account ORDER BY v.invariant COLLATE "C", v.account LOOP
 			RETURN NEXT;
 		END LOOP;
