@@ -179,6 +179,13 @@ SELECT pg_temp.resolve(17, 'spike', 'accept');
 SELECT register_kwh FROM prepay.meter_status WHERE meter = 'M17';
 SELECT prepay.correct_reading('town/M17', pg_temp.at(2), 605, 'wrong');
 SELECT register_kwh FROM prepay.meter_status WHERE meter = 'M17';
+-- Without rated power nothing is a spike and no fall is a rollover, however near the end of the register.
+UPDATE prepay.meter SET rated_kw = NULL WHERE code = 'M20';
+SELECT pg_temp.read(20, 0, 10, 1, 9999, 2, 1);
+SELECT * FROM pg_temp.used WHERE meter = 20;
+SELECT reason, readings FROM pg_temp.reviews WHERE meter = 20;
+SELECT pg_temp.resolve(20, 'fall', 'rollover');
+SELECT * FROM pg_temp.used WHERE meter = 20;
 -- One that waits for a tariff waits on: no verdict gives it a price.
 SELECT prepay.open_account('mall/A1', 'Customer', meters => '{mall/N1}');
 SET prepay.now = '2026-03-02 08:00+08';
