@@ -38,9 +38,16 @@ enum
 	SEQ,
 	KIND,
 	AMOUNT,
+	TENDERED,
+	FEE,
+	DEBT_PAID,
+	DEBT_LEFT,
 	BALANCE_BEFORE,
 	BALANCE_AFTER,
 	BALANCE,
+	PRICE,
+	KWH,
+	PURCHASE_NO,
 	BOOKED_AT,
 	KEY,
 	TENDER,
@@ -58,6 +65,7 @@ enum
 	N_FACTS,
 	TITLE = N_FACTS,
 	AMOUNT_CAPITAL,
+	TENDERED_CAPITAL,
 	PRINTED_BY,
 	PRINT_NO,
 	REPRINT,
@@ -81,9 +89,16 @@ const TemplateName receipt_names[] = {
 	[SEQ] = { "seq", EXACT },
 	[KIND] = { "kind", EXACT },
 	[AMOUNT] = { "amount", EXACT },
+	[TENDERED] = { "tendered", EXACT },
+	[FEE] = { "fee", EXACT },
+	[DEBT_PAID] = { "debt_paid", EXACT },
+	[DEBT_LEFT] = { "debt_left", EXACT },
 	[BALANCE_BEFORE] = { "balance_before", EXACT },
 	[BALANCE_AFTER] = { "balance_after", EXACT },
 	[BALANCE] = { "balance", EXACT },
+	[PRICE] = { "price", EXACT },
+	[KWH] = { "kwh", EXACT },
+	[PURCHASE_NO] = { "purchase_no", EXACT },
 	[BOOKED_AT] = { "booked_at", EXACT },
 	[KEY] = { "key", FREE },
 	[TENDER] = { "tender", EXACT },
@@ -100,6 +115,7 @@ const TemplateName receipt_names[] = {
 	[PRINTED_AT] = { "printed_at", EXACT },
 	[TITLE] = { "title", EXACT },
 	[AMOUNT_CAPITAL] = { "amount_capital", EXACT },
+	[TENDERED_CAPITAL] = { "tendered_capital", EXACT },
 	[PRINTED_BY] = { "printed_by", FREE },
 	[PRINT_NO] = { "print_no", EXACT },
 	[REPRINT] = { "reprint", EXACT },
@@ -169,26 +185,10 @@ has_receipt(const char *kind)
 	return false;
 }
 
-/* Lock the entry, so that its prints are counted one by one; gives the language of the account. */
-static char *
-lock_entry(const Receipt *receipt, const char *account)
+/* A posting of several entries has one receipt; `head` is the entry that has it. */
+static void
+refuse(const Receipt *receipt, const char *account, const char *kind, int32 head)
 {
-	static DbQuery query = {
-		"SELECT e.kind, a.language FROM prepay.ledger_entry e"
-		" JOIN prepay.account a USING (site_id, account_id)"
-		" WHERE e.site_id = $1 AND e.account_id = $2 AND e.seq = $3 FOR NO KEY UPDATE OF e",
-		3,
-		{ INT4OID, INT4OID, INT4OID }
-	};
-	Datum args[] = { Int32GetDatum(receipt->site->site_id), Int32GetDatum(receipt->account_id),
-					 Int32GetDatum(receipt->seq) };
-	char *kind;
-
-	if (db_run(&query, args) == 0)
-		ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
-						errmsg("account \"%s\" has no entry %d", account, receipt->seq),
-						errhint("Its entries are listed in prepay.ledger.")));
-	kind = db_text(0, 1);
 	if (!has_receipt(kind))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("entry %d of account \"%s\" has no receipt: it is of kind %s",
@@ -197,6 +197,35 @@ lock_entry(const Receipt *receipt, const char *account)
 								  "closing."),
 						errhint("What was charged is listed in prepay.ledger and "
 								"prepay.usage_daily.")));
+	if (head != receipt->seq)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("entry %d of account \"%s\" has no receipt: it belongs to entry %d",
+							   receipt->seq, account, head),
+						errhint("Print the receipt of entry %d, which speaks of the whole "
+								"posting.",
+								head)));
+}
+
+/* Lock the entry, so that its prints are counted one by one; gives the language of the account. */
+static char *
+lock_entry(const Receipt *receipt, const char *account)
+{
+	static DbQuery query = {
+		"SELECT e.kind, a.language, COALESCE((SELECT q.seq FROM prepay.posting q"
+		"  WHERE q.site_id = e.site_id AND q.key = e.key AND q.account_id = e.account_id), e.seq)"
+		" FROM prepay.ledger_entry e JOIN prepay.account a USING (site_id, account_id)"
+		" WHERE e.site_id = $1 AND e.account_id = $2 AND e.seq = $3 FOR NO KEY UPDATE OF e",
+		3,
+		{ INT4OID, INT4OID, INT4OID }
+	};
+	Datum args[] = { Int32GetDatum(receipt->site->site_id), Int32GetDatum(receipt->account_id),
+					 Int32GetDatum(receipt->seq) };
+
+	if (db_run(&query, args) == 0)
+		ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
+						errmsg("account \"%s\" has no entry %d", account, receipt->seq),
+						errhint("Its entries are listed in prepay.ledger.")));
+	refuse(receipt, account, db_text(0, 1), db_int32(0, 3));
 	return db_text(0, 2);
 }
 
@@ -224,7 +253,10 @@ record_print(Receipt *receipt)
 	receipt->print_no = db_int32(0, 1);
 }
 
-/* Everything as text, in the order of the enum; NULL where there is nothing. */
+/*
+ * Everything as text, in the order of the enum; NULL where there is nothing. Balances and
+ * debt are those around the whole posting, which may pay debts with entries of its own.
+ */
 static void
 load_facts(Receipt *receipt)
 {
@@ -235,9 +267,13 @@ load_facts(Receipt *receipt)
 		"  AND o.account_id = e.account_id AND o.valid_from <= e.booked_at"
 		"  AND (o.valid_to > e.booked_at OR e.kind = 'closing' AND o.valid_to = e.booked_at)),"
 		" e.seq::text, e.kind, round(e.amount, s.currency_decimals)::text,"
-		" round(e.balance_after - e.amount, s.currency_decimals)::text,"
-		" round(e.balance_after, s.currency_decimals)::text,"
-		" round(COALESCE(q.balance, e.balance_after), s.currency_decimals)::text,"
+		" round(e.amount + COALESCE(e.fee, 0), s.currency_decimals)::text,"
+		" round(NULLIF(e.fee, 0), s.currency_decimals)::text,"
+		" round(NULLIF(w.debt_paid, 0), s.currency_decimals)::text,"
+		" round(NULLIF(q.debt, 0), s.currency_decimals)::text,"
+		" round(w.before, s.currency_decimals)::text, round(w.after, s.currency_decimals)::text,"
+		" round(COALESCE(q.balance, w.after), s.currency_decimals)::text, e.price::text,"
+		" round((e.amount - w.debt_paid) / e.price, 3)::text, e.purchase_no::text,"
 		" to_char(e.booked_at AT TIME ZONE s.timezone, 'YYYY-MM-DD HH24:MI:SS'), e.key, e.tender,"
 		" e.till, e.receipt_no::text, e.operator, e.note, r.seq::text, r.receipt_no::text,"
 		" to_char(r.booked_at AT TIME ZONE s.timezone, 'YYYY-MM-DD HH24:MI:SS'),"
@@ -247,8 +283,15 @@ load_facts(Receipt *receipt)
 		" JOIN prepay.account a USING (site_id, account_id)"
 		" LEFT JOIN prepay.place p ON p.site_id = a.site_id AND p.place_id = a.place_id"
 		" LEFT JOIN prepay.posting q ON q.site_id = e.site_id AND q.key = e.key"
+		"  AND q.account_id = e.account_id"
 		" LEFT JOIN prepay.ledger_entry r ON r.site_id = e.site_id"
 		"  AND r.account_id = e.account_id AND r.seq = e.ref_seq"
+		" CROSS JOIN LATERAL (SELECT COALESCE(-sum(x.debt), 0) AS debt_paid,"
+		"  (array_agg(x.balance_after - x.amount ORDER BY x.seq))[1] AS before,"
+		"  (array_agg(x.balance_after ORDER BY x.seq DESC))[1] AS after"
+		"  FROM prepay.ledger_entry x WHERE x.site_id = e.site_id"
+		"  AND x.account_id = e.account_id AND x.seq BETWEEN e.seq - 1000 AND e.seq + 1000"
+		"  AND (x.seq = e.seq OR x.key = e.key)) w"
 		" LEFT JOIN LATERAL (SELECT x.anchor_id || '/' || substr(encode(x.hash, 'hex'), 1, 16)"
 		"  AS anchor FROM prepay.anchor x WHERE x.site_id = e.site_id"
 		"  AND x.anchored_at <= e.booked_at ORDER BY x.anchor_id DESC LIMIT 1) n ON true"
@@ -266,6 +309,18 @@ load_facts(Receipt *receipt)
 		receipt->value[i] = db_text(0, i + 1);
 }
 
+static const char *
+in_capitals(const Receipt *receipt, const char *amount)
+{
+	char *figures = palloc(CAPITAL_TEXT_MAX);
+	int64 minor;
+
+	if (decimal_parse(amount, receipt->site->decimals, &minor) != DECIMAL_OK)
+		elog(ERROR, "entry %d has no amount", receipt->seq);
+	capital_figures(minor, receipt->site->decimals, figures);
+	return figures;
+}
+
 /* What is said in words of the template's language. */
 static void
 put_into_words(Receipt *receipt)
@@ -273,17 +328,13 @@ put_into_words(Receipt *receipt)
 	const PrintForm *form = &receipt->form;
 	const char **value = receipt->value;
 	const char *tender = value[TENDER];
-	char figures[CAPITAL_TEXT_MAX];
-	int64 minor;
 
 	if (tender)
 		tender = in_words(form, tenders, lengthof(tenders), tender);
 	if (tender)
 		value[TENDER] = tender;
-	if (decimal_parse(value[AMOUNT], receipt->site->decimals, &minor) != DECIMAL_OK)
-		elog(ERROR, "entry %d has no amount", receipt->seq);
-	capital_figures(minor, receipt->site->decimals, figures);
-	value[AMOUNT_CAPITAL] = pstrdup(figures);
+	value[AMOUNT_CAPITAL] = in_capitals(receipt, value[AMOUNT]);
+	value[TENDERED_CAPITAL] = in_capitals(receipt, value[TENDERED]);
 	value[TITLE] = in_words(form, titles, lengthof(titles), value[KIND]);
 	if (strcmp(value[CURRENCY], "CNY") == 0)
 		value[CURRENCY] = print_word(form, "人民币", "CNY");

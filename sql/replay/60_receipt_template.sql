@@ -9,21 +9,21 @@ INSERT INTO prepay.receipt_template (site_id, code, language, kind, format, copi
 户名      {customer:<70}
 户号      {account:<30}电话      {phone:<30}
 位置      {place_name:<30}电表      {meters:<30}
-时间      {booked_at:<30}付款方式  {tender:<30}
+时间      {booked_at:<30}收款点    {till:<30}
 --------------------------------------------------------------------------------
-本次金额  {amount:>24}      原单号    {ref_receipt_no:<30}
-大写金额  {currency:<8}{amount_capital:<62}
-上次余额  {balance_before:>24}      原账目    {ref_seq:<30}
-账面余额  {balance_after:>24}      操作员    {operator:<30}
-当前余额  {balance:>24}      收款点    {till:<30}
+本次金额  {tendered:>24}      付款方式  {tender:<30}
+大写金额  {currency:<8}{tendered_capital:<62}
+其中手续费{fee:>24}      购电次数  {purchase_no:<30}
+其中还欠款{debt_paid:>24}      电价      {price:<30}
+上次余额  {balance_before:>24}      折合(kWh) {kwh:<30}
+账面余额  {balance_after:>24}      尚欠款    {debt_left:<30}
+当前余额  {balance:>24}      原单号    {ref_receipt_no:<30}
 --------------------------------------------------------------------------------
 备注      {note:<70}
-账目      {seq:<11}校验  {hash:<23}账本校验  {anchor:<20}
-打印      {printed_at:<30}打印人    {printed_by:<30}
+账目  {seq:<8}原账目  {ref_seq:<8}校验  {hash:<18}账本  {anchor:<20}
+操作员  {operator:<20}打印人  {printed_by:<19}打印  {printed_at:<19}
                                                                                 
 收款人(签章) ________________            客户(签字) ________________            
-                                                                                
-                                                                                
 $template$),
 (0, 'receipt', 'en', 'receipt', 'text', '{}', $template${site_name:^80}
 {title:^80}
@@ -32,20 +32,20 @@ $template$),
 Customer  {customer:<70}
 Account   {account:<30}Phone     {phone:<30}
 Place     {place_name:<30}Meters    {meters:<30}
-Time      {booked_at:<30}Paid by   {tender:<30}
+Time      {booked_at:<30}Till      {till:<30}
 --------------------------------------------------------------------------------
-Amount    {amount:>24} {currency:<5}Original  {ref_receipt_no:<30}
-                                        Its entry {ref_seq:<30}
-Before    {balance_before:>24} {currency:<5}Operator  {operator:<30}
-Posted    {balance_after:>24} {currency:<5}Till      {till:<30}
-Balance   {balance:>24} {currency:<35}          
+Amount    {tendered:>24} {currency:<5}Paid by   {tender:<30}
+of it fee {fee:>24}      Purchase  {purchase_no:<30}
+and debt  {debt_paid:>24}      Price     {price:<30}
+Before    {balance_before:>24}      kWh       {kwh:<30}
+Posted    {balance_after:>24}      In debt   {debt_left:<30}
+Balance   {balance:>24}      Original  {ref_receipt_no:<30}
 --------------------------------------------------------------------------------
 Note      {note:<70}
-Entry     {seq:<11}Hash  {hash:<23}Anchor    {anchor:<20}
-Printed   {printed_at:<30}By        {printed_by:<30}
+Entry {seq:<8}Of entry {ref_seq:<8}Hash {hash:<17}Anchor {anchor:<20}
+Operator {operator:<19}Printed by {printed_by:<19}at {printed_at:<19}
                                                                                 
 Cashier ____________________            Customer ____________________           
-                                                                                
                                                                                 
 $template$),
 (0, 'receipt-html', 'zh', 'receipt', 'html', '{存根联,客户联,记账联}', $template$<!DOCTYPE html>
@@ -83,8 +83,9 @@ td.money { text-align: right }
 <tr><td>户名</td><td colspan="3"><div><bdi>{customer}</bdi></div></td></tr>
 <tr><td>户号</td><td><div>{account}</div></td><td>电话</td><td><div>{phone}</div></td></tr>
 <tr><td>位置</td><td><div>{place_name}</div></td><td>电表</td><td><div>{meters}</div></td></tr>
-<tr><td>本次金额</td><td class="money">{amount}</td><td>付款方式</td><td>{tender}</td></tr>
-<tr><td>大写金额</td><td colspan="3">{currency} {amount_capital}</td></tr>
+<tr><td>本次金额</td><td class="money">{tendered}</td><td>付款方式</td><td>{tender}</td></tr>
+<tr><td>大写金额</td><td colspan="3">{currency} {tendered_capital}</td></tr>
+<tr><td>其中</td><td colspan="3"><div>{#fee}手续费 {fee}　{/fee}{#debt_paid}还欠款 {debt_paid}　{/debt_paid}{#debt_left}尚欠款 {debt_left}　{/debt_left}{#price}电价 {price}，折合 {kwh} kWh　{/price}{#purchase_no}第 {purchase_no} 次购电{/purchase_no}</div></td></tr>
 <tr><td>上次余额</td><td class="money">{balance_before}</td><td>收款点</td><td><div>{till}</div></td></tr>
 <tr><td>账面余额</td><td class="money">{balance_after}</td><td>当前余额</td><td class="money">{balance}</td></tr>
 <tr><td>备注</td><td colspan="3"><div>{#ref_seq}原账目 {ref_seq}（{ref_booked_at}）{ref_receipt_no} {/ref_seq}<bdi>{note}</bdi></div></td></tr>
@@ -131,7 +132,8 @@ td.money { text-align: right }
 <tr><td>Customer</td><td colspan="3"><div><bdi>{customer}</bdi></div></td></tr>
 <tr><td>Account</td><td><div>{account}</div></td><td>Phone</td><td><div>{phone}</div></td></tr>
 <tr><td>Place</td><td><div>{place_name}</div></td><td>Meters</td><td><div>{meters}</div></td></tr>
-<tr><td>Amount</td><td class="money">{amount} {currency}</td><td>Paid by</td><td>{tender}</td></tr>
+<tr><td>Amount</td><td class="money">{tendered} {currency}</td><td>Paid by</td><td>{tender}</td></tr>
+<tr><td>Of it</td><td colspan="3"><div>{#fee}fee {fee} &emsp; {/fee}{#debt_paid}debt paid {debt_paid} &emsp; {/debt_paid}{#debt_left}still in debt {debt_left} &emsp; {/debt_left}{#price}{kwh} kWh at {price} &emsp; {/price}{#purchase_no}purchase {purchase_no}{/purchase_no}</div></td></tr>
 <tr><td>Before</td><td class="money">{balance_before} {currency}</td><td>Till</td><td><div>{till}</div></td></tr>
 <tr><td>Posted</td><td class="money">{balance_after} {currency}</td><td>Balance</td><td class="money">{balance} {currency}</td></tr>
 <tr><td>Note</td><td colspan="3"><div>{#ref_seq}Of entry {ref_seq} ({ref_booked_at}) {ref_receipt_no} {/ref_seq}<bdi>{note}</bdi></div></td></tr>

@@ -80,7 +80,7 @@ INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) VALUES (1, 1, '2026
 SELECT prepay.remove_meter('town/A-101', 'town/M002');
 SELECT balance_after - balance AS open_usage FROM prepay.sell('town/A-101', 20, 's2');
 CREATE FUNCTION pg_temp.part(receipt text, pattern text) RETURNS text LANGUAGE sql AS $$ SELECT (regexp_match(receipt, pattern))[1] $$;
-SELECT e.seq, pg_temp.part(r, '电表 +([M0-9 ]+?) *\n') AS meters, pg_temp.part(r, '账本校验 +(\d+/)') AS anchor, pg_temp.part(r, '账面余额 +([\d.]+)') AS posted,
+SELECT e.seq, pg_temp.part(r, '电表 +([M0-9 ]+?) *\n') AS meters, pg_temp.part(r, '账本 +(\d+/)') AS anchor, pg_temp.part(r, '账面余额 +([\d.]+)') AS posted,
 	pg_temp.part(r, '当前余额 +([\d.]+)') AS balance, e.balance_after - pg_temp.part(r, '当前余额 +([\d.]+)')::numeric AS open_usage
 FROM prepay.ledger e, LATERAL prepay.receipt('town/A-101', e.seq) AS r WHERE e.site = 'town' AND e.kind = 'sale' ORDER BY 1;
 -- Nothing of what was refused was counted as a print.
@@ -161,14 +161,32 @@ SELECT prepay.capital_figures(1e19);
 SELECT prepay.capital_figures(NULL) IS NULL AS none;
 SELECT * FROM prepay.verify();
 
--- Money that goes back: titles, signs, what the entry refers to. Rows by hand, so that verify() has something to say.
-INSERT INTO prepay.ledger_entry (site_id, account_id, seq, kind, amount, balance_after, booked_at, recorded_at, day, key, ref_seq, operator, tender, till, receipt_no, note, hash)
-SELECT 2, 1, 2 + n, kind, amount, 50 + sum(amount) OVER (ORDER BY n), prepay.now(), prepay.now(), '2026-03-05', 'k' || n, ref_seq, 'me', tender, 'T1', 100 + n, note, decode(repeat('0' || n, 32), 'hex')
-FROM (VALUES (1, 'refund', -10.5, NULL, 'cash', 'moving out'), (2, 'reversal', -50, 2, NULL, 'wrong account'), (3, 'closing', 10.5, NULL, 'transfer', NULL)) AS v (n, kind, amount, ref_seq, tender, note);
-SELECT seq, split_part(r, E'\n', 2) AS title, split_part(r, E'\n', 10) AS amount, split_part(r, E'\n', 11) AS reference, pg_temp.shape(r)
-FROM generate_series(3, 5) AS seq, prepay.receipt('mall/A-101', seq) AS r;
-SELECT prepay.update_account('mall/A-101', '{"language": "zh"}');
-SELECT seq, split_part(r, E'\n', 2) AS title, split_part(r, E'\n', 10) AS amount, split_part(r, E'\n', 11) AS capital, split_part(r, E'\n', 12) AS reference, pg_temp.shape(r)
-FROM generate_series(3, 5) AS seq, prepay.receipt('mall/A-101', seq) AS r;
-SELECT (regexp_match(h, '备注</td>(.*?)</tr>'))[1] AS note FROM prepay.receipt('mall/A-101', 4, 'receipt-html') AS h;
-SELECT count(*) > 0 AS seen FROM prepay.verify();
+-- The life of an account's money: fee and debt in a sale, refund, reversals, closing. A receipt speaks of the whole posting.
+SET prepay.now = '2026-03-06 10:00+08';
+SELECT prepay.open_account('town/LIFE', '王五', opening_balance => 0, key => 'l0') > 0 AS opened;
+SELECT prepay.set_setting('town', 'sale_fee_percent', '2'), (prepay.add_debt('town/LIFE', 50, 'l1', '{"name": "old rent", "percent": 30}')).seq;
+SELECT seq, amount, balance, fee, debt FROM prepay.sell('town/LIFE', 100, 'l2', 'alipay', options => '{"till": "counter 1"}');
+SELECT seq, kind, amount FROM prepay.refund('town/LIFE', 8.60, 'l3', 'moving out', '{"till": "counter 1"}');
+SELECT seq, kind, amount FROM prepay.reverse('town/LIFE', 5, 'l4', 'stays');
+SELECT seq, kind, amount FROM prepay.reverse('town/LIFE', 3, 'l5', 'wrong account');
+SELECT seq, kind, amount FROM prepay.sell('town/LIFE', 200, 'l6', options => '{"till": "counter 1"}');
+SELECT seq, kind, amount, debt FROM prepay.close_account('town/LIFE', 'l7', '{"till": "counter 1", "tender": "transfer"}');
+SELECT seq, kind, amount, debt, fee, balance_after, ref_seq, receipt_no FROM prepay.ledger WHERE account = 'LIFE' ORDER BY seq;
+INSERT INTO prepay.receipt_template (site_id, code, language, body) VALUES (1, 'facts', 'zh', '{seq}|{title}|{tendered}|{tendered_capital}|{amount}|{fee}|{debt_paid}|{debt_left}|{balance_before}|{balance_after}|{balance}|{price}|{kwh}|{purchase_no}|{till}|{receipt_no}|{ref_seq}|{ref_receipt_no}|{tender}|{note}');
+\pset format unaligned
+SELECT pg_temp.show(prepay.receipt('town/LIFE', seq, 'facts')) FROM unnest('{1,3,5,6,7,9,11}'::int[]) AS seq;
+\pset tuples_only on
+SELECT pg_temp.show(prepay.receipt('town/LIFE', 3));
+SELECT prepay.update_account('mall/A-101', '{"language": "en"}'), prepay.set_setting('mall', 'sale_fee_percent', '1.5');
+SELECT seq FROM prepay.sell('mall/A-101', 60, 'm1', options => '{"till": "desk"}');
+SELECT pg_temp.show(prepay.receipt('mall/A-101', 3));
+\pset format aligned
+\pset tuples_only off
+SELECT seq, pg_temp.shape(prepay.receipt('town/LIFE', seq)), regexp_count(prepay.receipt('town/LIFE', seq, 'receipt-html'), '<tr>') AS rows
+FROM unnest('{1,3,5,6,7,9,11}'::int[]) AS seq;
+SELECT unnest(regexp_matches(h, '(?:其中|备注)</td>[^\n]*', 'g')) AS row FROM prepay.receipt('town/LIFE', 3, 'receipt-html') AS h LIMIT 2;
+SELECT unnest(regexp_matches(h, '(?:其中|备注)</td>[^\n]*', 'g')) AS row FROM prepay.receipt('town/LIFE', 6, 'receipt-html') AS h LIMIT 2;
+\set VERBOSITY default
+SELECT prepay.receipt('town/LIFE', 4);
+SELECT prepay.receipt('town/LIFE', 8);
+SELECT * FROM prepay.verify();
