@@ -155,21 +155,51 @@ clock_parse(const char *text, int64_t *usec)
 	return true;
 }
 
+/* Two or four decimal digits. */
+static char *
+put_digits(char *out, int64_t value, int digits)
+{
+	for (int i = digits - 1; i >= 0; i--)
+	{
+		out[i] = (char) ('0' + value % 10);
+		value /= 10;
+	}
+	return out + digits;
+}
+
+/* Called for each reading: days are turned into a date once a day. */
 const char *
 clock_format(int64_t usec, char *out)
 {
-	int64_t fraction = usec % USEC_PER_SEC;
-	time_t seconds;
-	struct tm utc;
+	static int64_t known_day = INT64_MIN;
+	static char date[11];
+	int64_t second = usec / USEC_PER_SEC - (usec % USEC_PER_SEC < 0);
+	int64_t day = second / 86400 - (second % 86400 < 0);
+	int64_t of_day = second - day * 86400;
+	char *at = out + 10;
 
-	if (fraction < 0)
-		fraction += USEC_PER_SEC;
-	seconds = (time_t) ((usec - fraction) / USEC_PER_SEC);
-	if (!gmtime_r(&seconds, &utc))
-		return strcpy(out, "1970-01-01T00:00:00+00:00");
-	snprintf(out, CLOCK_TEXT_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%06u+00:00",
-			 (unsigned) (utc.tm_year + 1900) % 10000, (unsigned) utc.tm_mon % 12 + 1,
-			 (unsigned) utc.tm_mday % 32, (unsigned) utc.tm_hour % 24, (unsigned) utc.tm_min % 60,
-			 (unsigned) utc.tm_sec % 61, (unsigned) fraction % 1000000);
+	if (day != known_day)
+	{
+		time_t midnight = (time_t) (day * 86400);
+		struct tm utc;
+
+		if (!gmtime_r(&midnight, &utc))
+			return strcpy(out, "1970-01-01T00:00:00+00:00");
+		put_digits(date, utc.tm_year + 1900, 4);
+		put_digits(date + 5, utc.tm_mon + 1, 2);
+		put_digits(date + 8, utc.tm_mday, 2);
+		date[4] = date[7] = '-';
+		known_day = day;
+	}
+	memcpy(out, date, 10);
+	*at++ = 'T';
+	at = put_digits(at, of_day / 3600, 2);
+	*at++ = ':';
+	at = put_digits(at, of_day / 60 % 60, 2);
+	*at++ = ':';
+	at = put_digits(at, of_day % 60, 2);
+	*at++ = '.';
+	at = put_digits(at, usec - second * USEC_PER_SEC, 6);
+	strcpy(at, "+00:00");
 	return out;
 }

@@ -4,7 +4,6 @@
  */
 #include "decimal.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static const Decimal unknown = { 0, 0, false };
@@ -131,23 +130,24 @@ const char *
 decimal_format(Decimal value, char *out)
 {
 	uint64_t magnitude = value.units < 0 ? -(uint64_t) value.units : (uint64_t) value.units;
-	char *at = out;
-	char digits[24];
-	size_t len;
+	char digits[DECIMAL_TEXT_SIZE];
+	char *at = digits + sizeof(digits);
+	int written = 0;
 
 	out[0] = '\0';
 	if (!value.known)
 		return out;
+	*--at = '\0';
 	/* At least one digit before the point, so at least decimals + 1 in all. */
-	len = (size_t) snprintf(digits, sizeof(digits), "%0*llu", value.decimals % 20 + 1,
-							(unsigned long long) magnitude);
+	do
+	{
+		if (written > 0 && written == value.decimals)
+			*--at = '.';
+		*--at = (char) ('0' + magnitude % 10);
+		magnitude /= 10;
+		written++;
+	} while (magnitude > 0 || written <= value.decimals);
 	if (value.units < 0)
-		*at++ = '-';
-	memcpy(at, digits, len - (size_t) value.decimals);
-	at += len - (size_t) value.decimals;
-	if (value.decimals > 0)
-		*at++ = '.';
-	memcpy(at, digits + len - value.decimals, (size_t) value.decimals);
-	at[value.decimals] = '\0';
-	return out;
+		*--at = '-';
+	return memcpy(out, at, (size_t) (digits + sizeof(digits) - at));
 }

@@ -35,8 +35,9 @@
 #define PREPAYD_VERSION "unknown"
 #endif
 
-/* About 150 bytes a row: 10000 meters at 15 minutes are away from their database for a day. */
-#define SPOOL_MAX_ROWS 1000000
+/* About 30 bytes a row, 300 MB: 3000 meters at 15 minutes are away from their database for a month.
+ */
+#define SPOOL_MAX_ROWS 10000000
 #define OPEN_FILES 65536
 #define ONCE_LOOK_MS 50
 #define ONCE_LIMIT_S 120

@@ -35,7 +35,8 @@ typedef struct SpoolOutcome
 
 /*
  * Opens or creates `folder`/spool.db. A file that is damaged is renamed aside and a new spool
- * begun. NULL with a reason when the folder is not writable or another process holds the spool.
+ * begun; where none can be written, memory takes its place until one can. NULL with a reason only
+ * when another process holds the spool.
  */
 Spool *spool_open(const char *folder, int64_t max_rows, char *reason, size_t size);
 void spool_close(Spool *spool);

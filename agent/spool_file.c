@@ -8,6 +8,7 @@
 #include "log.h"
 #include "metrics.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +16,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Given up when the disk is full, so that what is there can be numbered, sent and deleted. */
+#define RESERVE_BYTES (4 * 1024 * 1024)
+/* Without a file to write to: ten minutes of 5000 meters a minute. */
+#define MEMORY_ROWS 50000
+/* A disk that holds less is none. */
+#define DISK_ROWS_MIN 2000
+/* Given back to the file system at a time; more would hold the loop. */
+#define VACUUM_PAGES "500"
+
 static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value);"
-	"CREATE TABLE IF NOT EXISTS reading(id INTEGER PRIMARY KEY AUTOINCREMENT,"
-	" taken INTEGER NOT NULL, meter_id INTEGER NOT NULL, read_at INTEGER NOT NULL,"
-	" kwh TEXT NOT NULL, reverse_kwh TEXT,"
-	" period_kwh TEXT, kw TEXT, relay_closed INTEGER, meter_balance TEXT, purchase_count TEXT,"
-	" meter_clock INTEGER);"
+	"CREATE TABLE IF NOT EXISTS chunk(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" rows INTEGER NOT NULL, taken INTEGER NOT NULL, data BLOB NOT NULL);"
 	"CREATE TABLE IF NOT EXISTS batch(seq INTEGER PRIMARY KEY, first INTEGER NOT NULL,"
 	" last INTEGER NOT NULL);"
 	"CREATE TABLE IF NOT EXISTS outcome(id INTEGER PRIMARY KEY AUTOINCREMENT,"
@@ -139,17 +146,14 @@ load_state(Spool *spool)
 	spool->batch_first = spool_query_int(spool, "SELECT first FROM batch", 0);
 	spool->batch_last = spool_query_int(spool, "SELECT last FROM batch", 0);
 	spool->delete_through = 0;
-	spool->rows = spool_query_int(spool, "SELECT count(*) FROM reading", 0);
-	spool->oldest = spool_query_int(spool, "SELECT taken FROM reading ORDER BY id LIMIT 1", 0);
+	spool->rows = spool_query_int(spool, "SELECT sum(rows) FROM chunk", 0);
+	spool->oldest = spool_query_int(spool, "SELECT taken FROM chunk ORDER BY id LIMIT 1", 0);
 	/* Commands that were running when the process ended: nobody knows how far they got. */
 	if (!spool_run(spool, "UPDATE outcome SET final = 1 WHERE final = 0"))
 		return false;
 	spool->outcomes = spool_query_int(spool, "SELECT count(*) FROM outcome", 0);
-	return sqlite3_prepare_v2(spool->db,
-							  "INSERT INTO reading(taken, meter_id, read_at, kwh, reverse_kwh,"
-							  " period_kwh, kw, relay_closed, meter_balance, purchase_count,"
-							  " meter_clock) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
-							  -1, &spool->insert, NULL) == SQLITE_OK;
+	return sqlite3_prepare_v2(spool->db, "INSERT INTO chunk(rows, taken, data) VALUES(?,?,?)", -1,
+							  &spool->insert, NULL) == SQLITE_OK;
 }
 
 static bool
@@ -163,38 +167,77 @@ is_healthy(Spool *spool)
 	return healthy;
 }
 
-/* 1: open; 0: the file is damaged; -1: the file cannot be used by this process now. */
+typedef enum Opened
+{
+	OPENED,
+	DAMAGED, /* to be put aside */
+	IN_USE,	 /* by another process */
+	UNUSABLE /* for now: read-only, full, not there */
+} Opened;
+
+static Opened
+open_result(int code)
+{
+	switch (code)
+	{
+		case SQLITE_BUSY:
+		case SQLITE_LOCKED:
+			return IN_USE;
+		case SQLITE_CANTOPEN:
+		case SQLITE_READONLY:
+		case SQLITE_PERM:
+		case SQLITE_FULL:
+		case SQLITE_IOERR:
+		case SQLITE_NOMEM:
+			return UNUSABLE;
+		default:
+			return DAMAGED;
+	}
+}
+
 static int
+prepare_file(Spool *spool)
+{
+	int result = sqlite3_exec(spool->db,
+							  "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA locking_mode=EXCLUSIVE;"
+							  "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=250;"
+							  "PRAGMA journal_size_limit=2000000; PRAGMA synchronous=FULL;"
+							  "BEGIN IMMEDIATE; COMMIT;",
+							  NULL, NULL, NULL);
+
+	if (result == SQLITE_OK)
+		result = sqlite3_exec(spool->db, schema, NULL, NULL, NULL);
+	if (result != SQLITE_OK)
+		return result;
+	if (!is_healthy(spool) || !load_state(spool))
+		return sqlite3_errcode(spool->db) == SQLITE_OK ? SQLITE_CORRUPT
+													   : sqlite3_errcode(spool->db);
+	return SQLITE_OK;
+}
+
+static Opened
 open_file(Spool *spool, char *reason, size_t size)
 {
 	struct stat file;
 	int result =
 		sqlite3_open_v2(spool->path, &spool->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+	Opened opened;
 
 	if (result == SQLITE_OK)
-		result = sqlite3_exec(spool->db,
-							  "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL;"
-							  "PRAGMA synchronous=FULL; BEGIN IMMEDIATE; COMMIT;",
-							  NULL, NULL, NULL);
-	if (result == SQLITE_OK)
-		result = sqlite3_exec(spool->db, schema, NULL, NULL, NULL);
-	if (result == SQLITE_OK && (!is_healthy(spool) || !load_state(spool)))
-		result = SQLITE_CORRUPT;
+		result = prepare_file(spool);
 	if (result == SQLITE_OK && stat(spool->path, &file) == 0)
 	{
 		spool->inode = file.st_ino;
-		return 1;
+		spool->in_memory = false;
+		return OPENED;
 	}
+	opened = open_result(result & 0xff);
 	snprintf(reason, size, "%s: %s", spool->path,
-			 spool->db ? sqlite3_errmsg(spool->db) : "out of memory");
-	if (result == SQLITE_BUSY || result == SQLITE_LOCKED)
-		snprintf(reason, size, "%s: another process uses this spool", spool->path);
+			 opened == IN_USE ? "another process uses this spool"
+			 : spool->db	  ? sqlite3_errmsg(spool->db)
+							  : "out of memory");
 	spool_close_file(spool);
-	return result == SQLITE_BUSY || result == SQLITE_LOCKED || result == SQLITE_CANTOPEN ||
-				   result == SQLITE_READONLY || result == SQLITE_PERM || result == SQLITE_FULL ||
-				   result == SQLITE_IOERR || result == SQLITE_NOMEM
-			   ? -1
-			   : 0;
+	return opened;
 }
 
 static void
@@ -217,18 +260,61 @@ move_aside(Spool *spool)
 	counters.spool_renewed++;
 }
 
+/* A place for readings while there is no file: they still reach the database, each once. */
 static bool
+open_memory(Spool *spool)
+{
+	if (sqlite3_open(":memory:", &spool->db) != SQLITE_OK ||
+		sqlite3_exec(spool->db, schema, NULL, NULL, NULL) != SQLITE_OK || !load_state(spool))
+		return false;
+	spool->in_memory = true;
+	spool->max_rows = MEMORY_ROWS;
+	return true;
+}
+
+static void
+reserve_path(const Spool *spool, char *path, size_t size)
+{
+	snprintf(path, size, "%s.reserve", spool->path);
+}
+
+static void
+make_reserve(const Spool *spool)
+{
+	char path[640];
+	int fd;
+
+	reserve_path(spool, path, sizeof(path));
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return;
+	if (posix_fallocate(fd, 0, RESERVE_BYTES) != 0)
+		unlink(path);
+	close(fd);
+}
+
+static Opened
 spool_begin(Spool *spool, char *reason, size_t size)
 {
-	int opened = open_file(spool, reason, size);
+	Opened opened = open_file(spool, reason, size);
 
-	if (opened == 0)
+	spool->max_rows = spool->wanted_rows;
+	if (opened == DAMAGED)
 	{
 		log_event(LEVEL_ERROR, "spool_unusable", "reason=%s", log_value(reason));
 		move_aside(spool);
 		opened = open_file(spool, reason, size);
 	}
-	return opened == 1;
+	if (opened == OPENED)
+		make_reserve(spool);
+	else if (opened != IN_USE && open_memory(spool))
+	{
+		log_event(LEVEL_ERROR, "spool_in_memory",
+				  "reason=%s hint=\"readings are lost when the process ends: see to the disk\"",
+				  log_value(reason));
+		opened = OPENED;
+	}
+	return opened;
 }
 
 Spool *
@@ -236,12 +322,25 @@ spool_open(const char *folder, int64_t max_rows, char *reason, size_t size)
 {
 	Spool *spool = mem_alloc0(sizeof(*spool));
 
+	text_copy(spool->folder, sizeof(spool->folder), folder);
 	snprintf(spool->path, sizeof(spool->path), "%s/spool.db", folder);
-	spool->max_rows = max_rows;
-	if (spool_begin(spool, reason, size))
+	spool->wanted_rows = max_rows;
+	if (spool_begin(spool, reason, size) == OPENED)
 		return spool;
 	free(spool);
 	return NULL;
+}
+
+/* From now on the bound is what the disk holds: new readings take the place of the oldest. */
+static void
+disk_full(Spool *spool)
+{
+	char path[640];
+
+	reserve_path(spool, path, sizeof(path));
+	unlink(path);
+	if (spool->max_rows > spool->rows)
+		spool->max_rows = spool->rows > DISK_ROWS_MIN ? spool->rows : DISK_ROWS_MIN;
 }
 
 void
@@ -250,13 +349,18 @@ spool_recover(Spool *spool, const char *what)
 	char reason[700];
 	struct stat file;
 	int code = spool->db ? sqlite3_errcode(spool->db) & 0xff : SQLITE_CANTOPEN;
-	bool vanished = stat(spool->path, &file) != 0 || file.st_ino != spool->inode;
+	bool vanished =
+		!spool->in_memory && (stat(spool->path, &file) != 0 || file.st_ino != spool->inode);
 
 	counters.spool_errors++;
-	log_event(LEVEL_ERROR, "spool_error", "doing=%s reason=%s", log_value(what),
-			  log_value(spool->db ? sqlite3_errmsg(spool->db) : "not open"));
+	if (code != spool->last_error)
+		log_event(LEVEL_ERROR, "spool_error", "doing=%s reason=%s", log_value(what),
+				  log_value(spool->db ? sqlite3_errmsg(spool->db) : "not open"));
+	spool->last_error = code;
 	if (spool->db && !sqlite3_get_autocommit(spool->db))
 		sqlite3_exec(spool->db, "ROLLBACK", NULL, NULL, NULL);
+	if (code == SQLITE_FULL)
+		disk_full(spool);
 	if (spool->db && code != SQLITE_CORRUPT && code != SQLITE_NOTADB && !vanished)
 		return;
 	spool_close_file(spool);
@@ -264,8 +368,34 @@ spool_recover(Spool *spool, const char *what)
 		move_aside(spool);
 	else if (vanished)
 		counters.spool_renewed++;
-	if (!spool_begin(spool, reason, sizeof(reason)))
+	if (spool_begin(spool, reason, sizeof(reason)) != OPENED)
 		log_event(LEVEL_ERROR, "spool_unusable", "reason=%s", log_value(reason));
+}
+
+void
+spool_tidy(Spool *spool)
+{
+	char reason[700];
+
+	spool->last_error = SQLITE_OK;
+	if (spool->rows > 0 || spool->pending_count > 0 || spool->outcomes > 0)
+		return;
+	if (spool->in_memory)
+	{
+		if (access(spool->folder, W_OK) != 0)
+			return;
+		/* Nothing is in it: the file gets its chance, and a log line where it fails again. */
+		spool_close_file(spool);
+		if (spool_begin(spool, reason, sizeof(reason)) == OPENED && !spool->in_memory)
+			log_event(LEVEL_INFO, "spool_on_disk", "file=%s", log_value(spool->path));
+		return;
+	}
+	spool_run(spool, "PRAGMA incremental_vacuum(" VACUUM_PAGES ")");
+	if (spool->max_rows < spool->wanted_rows)
+	{
+		make_reserve(spool);
+		spool->max_rows = spool->wanted_rows;
+	}
 }
 
 bool
@@ -273,6 +403,8 @@ spool_present(Spool *spool)
 {
 	struct stat file;
 
+	if (spool->in_memory && spool->db)
+		return true;
 	if (spool->db && stat(spool->path, &file) == 0 && file.st_ino == spool->inode)
 		return true;
 	spool_recover(spool, "finding the file");

@@ -14,9 +14,12 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static char folder[64];
@@ -209,7 +212,7 @@ bounded(void **state)
 	assert_int_equal(counters.spool_dropped - dropped, 200);
 	add(spool, 1, 2200);
 	spool_flush(spool);
-	assert_int_equal(spool_rows(spool), 1500);
+	assert_int_equal(spool_rows(spool), 1251); /* whole chunks go */
 	assert_true(spool_batch(spool, &batch));
 	assert_int_equal(batch.rows, 1000);
 	assert_true(strncmp(batch.column[2].data, "{0.00,0.01,", 11) == 0);
@@ -319,6 +322,170 @@ damaged(void **state)
 	spool_close(spool);
 }
 
+/* A torn page in the middle of readings: these are lost and counted, the others are not. */
+static void
+torn_chunk(void **state)
+{
+	Spool *spool = open_spool(10000);
+	uint64_t dropped = counters.spool_dropped;
+	SpoolBatch batch;
+	char path[128];
+	char *content;
+	char *needle;
+	FILE *file;
+	long size;
+
+	(void) state;
+	for (int i = 0; i < 750; i++)
+	{
+		add(spool, 4711, INT64_C(1767225600000000) + i);
+		if (i % 250 == 249)
+			spool_flush(spool);
+	}
+	spool_close(spool);
+	snprintf(path, sizeof(path), "%s/spool.db", folder);
+	file = fopen(path, "r+b");
+	fseek(file, 0, SEEK_END);
+	size = ftell(file);
+	content = malloc((size_t) size);
+	rewind(file);
+	assert_int_equal(fread(content, 1, (size_t) size, file), size);
+	/* Three times the meter's number, which every reading holds, and the constant step of time. */
+	needle = memmem(content, (size_t) size, "\xce\x49\x02\x00", 4);
+	assert_non_null(needle);
+	fseek(file, needle - content, SEEK_SET);
+	fputc(0x7f, file);
+	fclose(file);
+	free(content);
+
+	spool = open_spool(10000);
+	assert_true(spool_batch(spool, &batch));
+	assert_int_equal(batch.rows, 500);
+	assert_int_equal(counters.spool_dropped - dropped, 250);
+	spool_batch_free(&batch);
+	spool_ack(spool, 1);
+	assert_int_equal(spool_rows(spool), 0);
+	spool_close(spool);
+}
+
+/* A file system of our own over the folder; false where that is not allowed. */
+static bool
+mount_small(const char *options)
+{
+	return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
+		   mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+		   mount("prepayd", folder, "tmpfs", 0, options) == 0;
+}
+
+/* The disk is full: what is there is still numbered, sent and deleted, and room is made again. */
+static void
+full_disk(void **state)
+{
+	SpoolBatch batch;
+	Spool *spool;
+	int64_t held;
+	int last = 0;
+
+	(void) state;
+	if (!mount_small("size=6m"))
+		skip();
+	log_set_level((LogLevel) (LEVEL_ERROR + 1));
+	spool = open_spool(INT64_C(10000000));
+	for (int turn = 0; turn < 600; turn++)
+	{
+		for (int i = 0; i < 1000; i++)
+			add(spool, 1 + (int) random() % 100000, ++last);
+		spool_flush(spool);
+	}
+	held = spool_rows(spool);
+	assert_in_range(held, 50000, 599000);
+	assert_true(spool_flush(spool));
+	for (int64_t seq = 1; spool_batch(spool, &batch); seq++)
+	{
+		assert_int_equal(batch.seq, seq);
+		held -= batch.rows;
+		spool_batch_free(&batch);
+		spool_ack(spool, seq);
+	}
+	assert_int_equal(held, 0);
+	assert_int_equal(spool_rows(spool), 0);
+	assert_true(spool_flush(spool));
+	spool_close(spool);
+	umount(folder);
+	log_set_level(LEVEL_ERROR);
+}
+
+/* Nothing can be written: it starts all the same, from memory, and goes to the disk when it may. */
+static void
+read_only(void **state)
+{
+	SpoolBatch batch;
+	Spool *spool;
+
+	(void) state;
+	if (!mount_small("size=9m,ro"))
+		skip();
+	log_set_level((LogLevel) (LEVEL_ERROR + 1));
+	spool = open_spool(1000);
+	add(spool, 1, 1);
+	assert_true(spool_flush(spool));
+	assert_true(spool_batch(spool, &batch));
+	assert_int_equal(batch.seq, 1);
+	assert_int_equal(batch.rows, 1);
+	spool_batch_free(&batch);
+	spool_ack(spool, 1);
+	assert_int_equal(files_like("spool.db"), 0);
+	assert_int_equal(mount("prepayd", folder, "tmpfs", MS_REMOUNT, "size=9m"), 0);
+	assert_true(spool_flush(spool));
+	add(spool, 1, 2);
+	assert_true(spool_flush(spool));
+	assert_int_equal(files_like("spool.db"), 1);
+	assert_true(spool_batch(spool, &batch));
+	assert_int_equal(batch.seq, 1); /* under the file's own uuid */
+	spool_batch_free(&batch);
+	spool_close(spool);
+	umount(folder);
+	log_set_level(LEVEL_ERROR);
+}
+
+/* From readings to the texts of ingest and their acknowledgement. */
+static void
+fast(void **state)
+{
+	Spool *spool = open_spool(INT64_C(1000000));
+	Reading reading = reading_of(1, INT64_C(1767225600000000));
+	struct timespec begun;
+	struct timespec ended;
+	SpoolBatch batch;
+	int64_t seq = 0;
+	double seconds;
+
+	(void) state;
+	reading.kw = (Decimal){ 1234, 3, true };
+	reading.meter_balance = (Decimal){ 123456, 2, true };
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	for (int i = 0; i < 200000; i++)
+	{
+		reading.meter_id = 1 + i % 5000;
+		reading.read_at += 200;
+		reading.kwh = (Decimal){ 1000000 + i, 2, true };
+		spool_add(spool, &reading);
+		if (i % 1000 == 999)
+			assert_true(spool_flush(spool));
+	}
+	while (spool_batch(spool, &batch))
+	{
+		spool_batch_free(&batch);
+		spool_ack(spool, ++seq);
+	}
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	seconds =
+		(double) (ended.tv_sec - begun.tv_sec) + (double) (ended.tv_nsec - begun.tv_nsec) / 1e9;
+	printf("%.0f readings/s in and out of the spool\n", 200000 / seconds);
+	assert_int_equal(seq, 200);
+	spool_close(spool);
+}
+
 static void
 exclusive(void **state)
 {
@@ -329,7 +496,6 @@ exclusive(void **state)
 	assert_null(spool_open(folder, 1000, reason, sizeof(reason)));
 	assert_non_null(strstr(reason, "another process"));
 	spool_close(spool);
-	assert_null(spool_open("/nonexistent/folder", 1000, reason, sizeof(reason)));
 }
 
 /*
@@ -503,6 +669,8 @@ main(void)
 	const struct CMUnitTest tests[] = { SPOOL_TEST(columns),		SPOOL_TEST(numbers),
 										SPOOL_TEST(database_ahead), SPOOL_TEST(bounded),
 										SPOOL_TEST(outcomes),		SPOOL_TEST(damaged),
+										SPOOL_TEST(torn_chunk),		SPOOL_TEST(full_disk),
+										SPOOL_TEST(read_only),		SPOOL_TEST(fast),
 										SPOOL_TEST(exclusive),		SPOOL_TEST(killed) };
 
 	log_set_level(LEVEL_ERROR);
