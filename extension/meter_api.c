@@ -226,7 +226,8 @@ store_terms(const Site *site, int32 meter_id, char *const *value, TimestampTz ef
 	static DbQuery begin = {
 		"INSERT INTO prepay.meter_term (site_id, meter_id, valid_from, ratio, register_max,"
 		" reverse_energy, period_names, period_step_kwh) SELECT site_id, meter_id, $3, ratio,"
-		" register_max, reverse_energy, period_names, period_step_kwh FROM prepay.meter_term WHERE site_id = $1 AND meter_id = $2 AND valid_from <= $3"
+		" register_max, reverse_energy, period_names, period_step_kwh FROM prepay.meter_term"
+		" WHERE site_id = $1 AND meter_id = $2 AND valid_from <= $3"
 		" ORDER BY valid_from DESC LIMIT 1 ON CONFLICT DO NOTHING",
 		3,
 		{ INT4OID, INT4OID, TIMESTAMPTZOID }

@@ -73,11 +73,13 @@ rerate_judge(const Site *site, const Meter *meter, const Reading *reading, bool 
 			 int64 spike_margin_e6, int32 *from_day)
 {
 	static DbQuery neighbours = {
-		"(SELECT r.read_at, r.register_wh, r.reverse_wh, true, r.period_kwh FROM prepay.reading_believed r"
+		"(SELECT r.read_at, r.register_wh, r.reverse_wh, true, r.period_kwh"
+		" FROM prepay.reading_believed r"
 		" WHERE r.site_id = $1 AND r.meter_id = $2 AND r.read_at < $3"
 		" AND r.mark IS DISTINCT FROM 'waiting' ORDER BY r.read_at DESC LIMIT 1)"
 		" UNION ALL "
-		"(SELECT r.read_at, r.register_wh, r.reverse_wh, false, r.period_kwh FROM prepay.reading_believed r"
+		"(SELECT r.read_at, r.register_wh, r.reverse_wh, false, r.period_kwh"
+		" FROM prepay.reading_believed r"
 		" WHERE r.site_id = $1 AND r.meter_id = $2 AND r.read_at > $3"
 		" AND (r.mark IS NULL OR r.mark IN ('accepted', 'rollover'))"
 		" AND r.read_at <> ALL ($4) ORDER BY r.read_at LIMIT 1)",
