@@ -40,7 +40,7 @@ typedef struct Meter
 	int relay_closed;			  /* -1 unknown, 0 open, 1 closed */
 	TimestampTz relay_changed_at; /* in this statement; 0: not */
 	RateLineVec lines;			  /* not sealed yet */
-	bool moved; /* its register, in this statement */
+	bool moved;					  /* its register, in this statement */
 	bool dirty;
 	bool facts_dirty;		/* tariff window or former_waits */
 	int n_undecided;		/* readings of this statement that are not judged yet */

@@ -90,16 +90,19 @@ take_named(const Site *site, const char *till, int64 *receipt_no)
 	return taken(receipt_no);
 }
 
-/* The first till of the operator that nobody holds; NULL: none. With an open shift only that. */
+/*
+ * The first till of the operator that nobody holds; NULL: none. With an open shift only the
+ * first. Materialized, because a row that is looked for again is another one then.
+ */
 static char *
 take_free(const Site *site, const char *owner, int64 *receipt_no)
 {
 	static DbQuery query = {
-		"UPDATE prepay.till t SET last_receipt_no = t.last_receipt_no + 1"
-		" FROM (SELECT f.till FROM prepay.till f WHERE f.site_id = $1 AND f.owner = $2"
-		"  AND (f.ordinal = 1 OR NOT EXISTS (SELECT FROM prepay.till d WHERE d.site_id = $1"
-		"   AND d.owner = $2 AND d.ordinal = 1 AND d.open_shift IS NOT NULL))"
-		"  ORDER BY f.ordinal LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) AS l"
+		"WITH l AS MATERIALIZED (SELECT f.till FROM prepay.till f WHERE f.site_id = $1"
+		"  AND f.owner = $2 AND (f.ordinal = 1 OR NOT EXISTS (SELECT FROM prepay.till d"
+		"   WHERE d.site_id = $1 AND d.owner = $2 AND d.ordinal = 1 AND d.open_shift IS NOT NULL))"
+		"  ORDER BY f.ordinal LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)"
+		" UPDATE prepay.till t SET last_receipt_no = t.last_receipt_no + 1 FROM l"
 		" WHERE t.site_id = $1 AND t.till = l.till RETURNING t.till, t.last_receipt_no",
 		2,
 		{ INT4OID, TEXTOID }

@@ -9,7 +9,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-use Prepay qw(new_server install make_site set_clock journal_client healthy deadlocks same_lines);
+use Prepay qw(new_server install make_site set_clock journal_client write_file healthy deadlocks same_lines);
 
 my $ACCOUNTS = 12;
 my $HOURS = 60;
@@ -197,6 +197,20 @@ is(slurp_file("$folder/twin$_.err"), '', "twin $_ met no error") foreach 0 .. 1;
 same_lines((join "\n", sort grep { /^answer/ } split /\n/, slurp_file("$folder/twin0")), (join "\n", sort grep { /^answer/ } split /\n/, slurp_file("$folder/twin1")), 'twins are answered alike');
 is($node->safe_psql('town', q{SELECT count(*) FROM prepay.posting WHERE key LIKE 'T-%'}), scalar @twin, 'each is posted once');
 is($node->safe_psql('town', q{SELECT sum(amount) FROM prepay.ledger WHERE key LIKE 'T-%'}) + 0, 60 * 7 - 60 * 0.01 + $node->safe_psql('town', q{SELECT COALESCE(sum(amount), 0) FROM prepay.ledger WHERE key LIKE 'T-%' AND kind = 'debt'}) - $node->safe_psql('town', q{SELECT COALESCE(sum(fee), 0) FROM prepay.ledger WHERE key LIKE 'T-%'}), 'with its money');
+
+# One login with many sessions: each takes a till nobody holds, no more tills than sessions, and no gap.
+# What the planner knows of tills is from when there was one.
+my $SESSIONS = 10;
+install($node, 'busy');
+make_site($node, 'busy');
+$node->safe_psql('busy', q{SELECT count(prepay.open_account('A' || n, 'Customer', opening_balance => 1, key => 'o' || n)) FROM generate_series(1, 100) AS n; ANALYZE prepay.till});
+write_file("$folder/sell.sql", "\\set a random(1, 100)\n\\set k random(1, 1000000000000)\nSELECT prepay.sell('A' || :a, 1, 'k' || :k);\n");
+my $done = '';
+IPC::Run::run([ 'pgbench', '-n', '-f', "$folder/sell.sql", '-c', $SESSIONS, '-t', 200, $node->connstr('busy') ], '>', \$done, '2>', \my $said);
+like($done, qr/actually processed: @{[ 200 * $SESSIONS ]}\//, 'every sale was made') or diag($said);
+is($node->safe_psql('busy', 'SELECT sum(last_receipt_no) FROM prepay.till'), 100 + 200 * $SESSIONS, 'as many receipts');
+cmp_ok($node->safe_psql('busy', 'SELECT count(*) FROM prepay.till'), '<=', $SESSIONS, 'no more tills than sessions');
+healthy($node, 'busy', 'after a rush');
 is(deadlocks($node), 0, 'no deadlock');
 healthy($node, 'town', 'in the end');
 
