@@ -233,11 +233,11 @@ extern bool rate_position_add(RatePositionVec *positions, int32_t tariff_id, con
 /* Tier position of a period; 0 when it is not open. False on overflow. */
 extern bool rate_position_wh(const RatePositionVec *positions, int32_t tariff_id, int32_t start,
 							 int32_t end, int64_t *wh);
-/* The same by period of use, under the names of a version: energy of a name it lacks, or
- * of none, counts under its first. by_period has TARIFF_MAX_PERIODS entries. */
+/* The same by period of use, under the names of a version: energy of a name it lacks counts
+ * under its first. by_period has TARIFF_MAX_PERIODS entries; unknown: of no known period. */
 extern bool rate_position_by_period(const RatePositionVec *positions, int32_t tariff_id,
 									int32_t start, int32_t end, const Tariff *tariff,
-									int64_t *by_period);
+									int64_t *by_period, int64_t *unknown);
 /* Forget the periods that are over when a day begins. */
 extern void rate_position_close_before(RatePositionVec *positions, int32_t day);
 extern void rate_position_copy(const RatePositionVec *from, RatePositionVec *to);

@@ -10,8 +10,9 @@
  *
  *   C = sum over p, k of  price[p][k] * T[k] * E[p] / E
  *
- * with each term rounded once to 10^-12. A step (the lines of one meter, day and
- * version) is billed C(after) - C(before), term by term: earlier energy moves
+ * with each term rounded once to 10^-12. Energy U that was brought over from elsewhere
+ * (tier_start) has no period and was paid for: the tiers begin at U. A step (the lines of one
+ * meter, day and version) is billed C(after) - C(before), term by term: earlier energy moves
  * between tiers when the shares of the periods change, so a line may be
  * negative, but the sum over any run of steps is C(last) - C(first). The Wh of
  * a line are the difference of round(E[p] * (T[0] + .. + T[k]) / E) for k and
@@ -230,6 +231,7 @@ bill_proportional(const RateLine *const *line, int n, const TariffExtra *extra,
 	int64_t wh[TARIFF_MAX_PERIODS];
 	int64_t estimated_wh[TARIFF_MAX_PERIODS];
 	int64_t by_period[TARIFF_MAX_PERIODS];
+	int64_t unknown;
 	Shares before;
 	Shares after;
 
@@ -237,8 +239,12 @@ bill_proportional(const RateLine *const *line, int n, const TariffExtra *extra,
 					   bound) ||
 		!sum_periods(line, n, wh, estimated_wh) ||
 		!rate_position_by_period(positions, key->tariff_id, key->accum_start, key->accum_end,
-								 tariff, by_period) ||
-		!cumulate_shares(tariff, by_period, bound, &before))
+								 tariff, by_period, &unknown))
+		return false;
+	/* Energy brought over was paid for elsewhere: it has used up its part of the tiers. */
+	for (int tier = 0; tier < tariff->n_tier - 1; tier++)
+		bound[tier] = bound[tier] > unknown ? bound[tier] - unknown : 0;
+	if (!cumulate_shares(tariff, by_period, bound, &before))
 		return false;
 	for (int period = 0; period < tariff->n_period; period++)
 		if (__builtin_add_overflow(by_period[period], wh[period], &by_period[period]))

@@ -118,13 +118,14 @@ rate_position_wh(const RatePositionVec *positions, int32_t tariff_id, int32_t st
 
 bool
 rate_position_by_period(const RatePositionVec *positions, int32_t tariff_id, int32_t start,
-						int32_t end, const Tariff *tariff, int64_t *by_period)
+						int32_t end, const Tariff *tariff, int64_t *by_period, int64_t *unknown)
 {
+	*unknown = 0;
 	memset(by_period, 0, TARIFF_MAX_PERIODS * sizeof(*by_period));
 	for (int i = 0; i < positions->n; i++)
 	{
 		const RatePosition *position = &positions->item[i];
-		int64_t unknown = position->wh;
+		int64_t rest = position->wh;
 
 		if (!same_period(position, tariff_id, start, end))
 			continue;
@@ -134,12 +135,12 @@ rate_position_by_period(const RatePositionVec *positions, int32_t tariff_id, int
 						 ? p
 						 : rate_period(tariff, position->tariff->period_name[p]);
 
-			unknown -= position->by_period[p];
+			rest -= position->by_period[p];
 			if (__builtin_add_overflow(by_period[to < 0 ? 0 : to], position->by_period[p],
 									   &by_period[to < 0 ? 0 : to]))
 				return false;
 		}
-		if (__builtin_add_overflow(by_period[0], unknown, &by_period[0]))
+		if (__builtin_add_overflow(*unknown, rest, unknown))
 			return false;
 	}
 	return true;

@@ -90,7 +90,10 @@ subtract_booked(const Site *site, int32 account_id, int32 from, int32 to, BillVe
 	}
 }
 
-/* Add up lines of the same key and keep those that are not nothing. */
+/*
+ * Add up lines of the same key and keep those that differ in energy or money: what is
+ * marked estimated also goes by the poll interval of today, and alone mends nothing.
+ */
 static void
 fold(BillVec *bill)
 {
@@ -110,7 +113,7 @@ fold(BillVec *bill)
 			if (!exact_add(sum.amount, bill->item[i].amount, &sum.amount))
 				out_of_range("cost");
 		}
-		if (sum.wh != 0 || sum.amount != 0 || sum.estimated_wh != 0)
+		if (sum.wh != 0 || sum.amount != 0)
 			bill->item[kept++] = sum;
 	}
 	bill->n = kept;

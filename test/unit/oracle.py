@@ -315,8 +315,9 @@ def by_name(v, used):
     return energies
 
 
-def bill(lines, start, extra):
-    """start: by accumulation period (begin, end), [(names, energy by period)]."""
+def bill(lines, start, brought, extra):
+    """start: by accumulation period (begin, end), [(names, energy by period)]; brought: the
+    energy of no period in it, which has used up its part of the tiers."""
     result = []
     steps = {}
     for (meter, day, number, period, tier), (wh, est, v) in lines.items():
@@ -335,7 +336,7 @@ def bill(lines, start, extra):
         done.append((day, v.periods, mine))
         rows = []
         if v.proportional:
-            bounds = v.bounds(day, extra)
+            bounds = [max(0, b - brought.get(span, 0)) for b in v.bounds(day, extra)]
             old, new = cumulative(v, energies, bounds), cumulative(v, after, bounds)
             for p in range(len(v.periods)):
                 raw = sum(s[2] for s in step if s[0] == p)
@@ -579,11 +580,10 @@ def expected(case):
         pieces += pieces_of(zone, versions, interval, step)
     pieces.sort(key=lambda p: p[:5])
     lines = walk(pieces, {tuple(p["accum"]): p["wh"] for p in case["positions"]}, case["extra"])
-    # Energy of no known period of use counts under the first of whoever asks.
-    start = {tuple(p["accum"]): [(versions[p["version"]].periods, p["by_period"]),
-                                 ([None], [p["wh"] - sum(p["by_period"])])]
+    start = {tuple(p["accum"]): [(versions[p["version"]].periods, p["by_period"])]
              for p in case["positions"]}
-    billed = bill(lines, start, case["extra"])
+    brought = {tuple(p["accum"]): p["wh"] - sum(p["by_period"]) for p in case["positions"]}
+    billed = bill(lines, start, brought, case["extra"])
     rows = []
     for index, day, cut in case["standing"]:
         rows += standing(versions[index], day, cut)

@@ -378,19 +378,22 @@ positions_follow_periods_by_name(void **state)
 		"'a']]}]}");
 	RatePositionVec positions = { 0 };
 	int64_t by_period[TARIFF_MAX_PERIODS];
+	int64_t unknown;
 
 	(void) state;
 	rate_position_open(&positions, 1, 0, 31, old)->wh = 5; /* of no known period */
 	for (int p = 0; p < 3; p++)
 		assert_true(rate_position_add(&positions, 1, old, 3, p, 10 * (p + 1)));
 	assert_true(rate_position_add(&positions, 1, new, 4, 1, 100));
-	assert_true(rate_position_by_period(&positions, 1, 0, 31, new, by_period));
-	assert_int_equal(20 + 30 + 5, by_period[0]);
+	assert_true(rate_position_by_period(&positions, 1, 0, 31, new, by_period, &unknown));
+	assert_int_equal(5, unknown);
+	assert_int_equal(20 + 30, by_period[0]);
 	assert_int_equal(10 + 100, by_period[1]);
 	assert_int_equal(0, by_period[2]);
 	/* Nothing was lost on the way: b is b again for a version that knows it. */
-	assert_true(rate_position_by_period(&positions, 1, 0, 31, old, by_period));
-	assert_int_equal(10 + 100 + 5, by_period[0]);
+	assert_true(rate_position_by_period(&positions, 1, 0, 31, old, by_period, &unknown));
+	assert_int_equal(5, unknown);
+	assert_int_equal(10 + 100, by_period[0]);
 	assert_int_equal(20, by_period[1]);
 	assert_int_equal(30, by_period[2]);
 	free(positions.item);
