@@ -159,25 +159,31 @@ day_floor(const Site *site, TimestampTz instant)
 	" AND k.mark = 'waiting' GROUP BY o.account_id"
 
 /*
- * Who has used a tariff since a time: what is sealed says so; of open days it is known
- * where one tariff has held throughout.
+ * Whoever is or was in the scope of some assignments: by the meters they had, whoever has
+ * those now, or by themselves, for accounts without any bear standing charges. Nothing that
+ * is rated tells them all: a tariff may be new to a day that has no line at all.
  */
+#define QUEUE_SCOPE(scope)                                                                       \
+	"WITH RECURSIVE scope (kind, id) AS (" scope "), below (place_id, depth) AS ("               \
+	" SELECT id, 0 FROM scope WHERE kind = 'place' UNION ALL"                                    \
+	" SELECT p.place_id, b.depth + 1 FROM below b JOIN prepay.place p"                           \
+	"  ON p.site_id = $1 AND p.parent_id = b.place_id WHERE b.depth < 100)" QUEUE_INSERT         \
+	"SELECT a.account_id, $3 AS from_day FROM prepay.account a"                                  \
+	" LEFT JOIN prepay.account_meter o ON o.site_id = a.site_id"                                 \
+	"  AND o.account_id = a.account_id AND o.valid_to > $4"                                      \
+	" LEFT JOIN prepay.meter m ON m.site_id = o.site_id AND m.meter_id = o.meter_id"             \
+	" LEFT JOIN prepay.meter_state s ON s.site_id = o.site_id AND s.meter_id = o.meter_id"       \
+	" WHERE a.site_id = $1 AND ($4 < $2 OR s.last_read_at > $4) AND EXISTS (SELECT FROM scope c" \
+	"  WHERE CASE c.kind WHEN 'site' THEN true WHEN 'meter' THEN c.id = o.meter_id"              \
+	"  WHEN 'account' THEN c.id = a.account_id ELSE COALESCE(m.place_id, a.place_id) IN"         \
+	"  (SELECT b.place_id FROM below b) END) UNION ALL " WAITING QUEUE_END
+
 void
 rerate_queue_tariff(const Site *site, int32 tariff_id, TimestampTz valid_from)
 {
 	static DbQuery query = {
-		QUEUE_INSERT
-		"SELECT s.account_id, $3 AS from_day FROM prepay.meter_state s"
-		" JOIN prepay.account_state a USING (site_id, account_id) JOIN prepay.site t USING (site_id)"
-		" WHERE s.site_id = $1 AND s.last_read_at > $4 AND (s.tariff_id = $5 OR COALESCE("
-		"  s.tariff_from > a.sealed_to::timestamp AT TIME ZONE t.timezone"
-		"  OR s.tariff_until < s.last_read_at, true))"
-		" UNION ALL SELECT a.account_id, $3 FROM prepay.account_state a WHERE a.site_id = $1"
-		" AND a.leaving_lines <> '' AND $4 < $2"
-		" UNION ALL SELECT u.account_id, $3 FROM prepay.usage_line u"
-		" WHERE u.site_id = $1 AND u.tariff_id = $5"
-		" AND u.day >= date '2000-01-01' + $3 AND $4 < $2"
-		" UNION ALL " WAITING QUEUE_END,
+		QUEUE_SCOPE("SELECT DISTINCT target_kind, target_id FROM prepay.tariff_assignment"
+					" WHERE site_id = $1 AND tariff_id = $5"),
 		5,
 		{ INT4OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, INT4OID }
 	};
@@ -192,25 +198,10 @@ rerate_queue_tariff(const Site *site, int32 tariff_id, TimestampTz valid_from)
 void
 rerate_queue_target(const Site *site, const char *kind, int32 target_id, TimestampTz valid_from)
 {
-	static DbQuery query = {
-		"WITH RECURSIVE below (place_id, depth) AS ("
-		" SELECT $6, 0 WHERE $5 = 'place' UNION ALL"
-		" SELECT p.place_id, b.depth + 1 FROM below b JOIN prepay.place p"
-		"  ON p.site_id = $1 AND p.parent_id = b.place_id WHERE b.depth < 100)" QUEUE_INSERT
-		/* Meters whoever had them then; accounts without any bear standing charges. */
-		"SELECT a.account_id, $3 AS from_day FROM prepay.account a"
-		" LEFT JOIN prepay.account_meter o ON o.site_id = a.site_id"
-		"  AND o.account_id = a.account_id AND o.valid_to > $4"
-		" LEFT JOIN prepay.meter m ON m.site_id = o.site_id AND m.meter_id = o.meter_id"
-		" LEFT JOIN prepay.meter_state s ON s.site_id = o.site_id AND s.meter_id = o.meter_id"
-		" WHERE a.site_id = $1 AND ($4 < $2 OR s.last_read_at > $4) AND CASE $5"
-		"  WHEN 'site' THEN true WHEN 'meter' THEN o.meter_id = $6 WHEN 'account' THEN"
-		"  a.account_id = $6"
-		"  ELSE COALESCE(m.place_id, a.place_id) IN (SELECT b.place_id FROM below b) END"
-		" UNION ALL " WAITING QUEUE_END,
-		6,
-		{ INT4OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, TEXTOID, INT4OID }
-	};
+	static DbQuery query = { QUEUE_SCOPE("SELECT $5, $6"),
+							 6,
+							 { INT4OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, TEXTOID,
+							   INT4OID } };
 	Datum args[] = { Int32GetDatum(site->site_id),
 					 TimestampTzGetDatum(site->now),
 					 Int32GetDatum(day_floor(site, valid_from)),

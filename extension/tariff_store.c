@@ -23,10 +23,9 @@ tariff_rules(const Site *site, int32 meter_id, int32 account_id)
 {
 	/* A meter stands at its own place, or at its account's. */
 	static DbQuery query = {
-		"WITH RECURSIVE spot (place_id, depth) AS ("
-		" SELECT COALESCE(m.place_id, a.place_id), 0 FROM prepay.meter m"
-		"  LEFT JOIN prepay.account a ON a.site_id = m.site_id AND a.account_id = $3"
-		"  WHERE m.site_id = $1 AND m.meter_id = $2"
+		"WITH RECURSIVE spot (place_id, depth) AS (SELECT COALESCE("
+		"  (SELECT m.place_id FROM prepay.meter m WHERE m.site_id = $1 AND m.meter_id = $2),"
+		"  (SELECT a.place_id FROM prepay.account a WHERE a.site_id = $1 AND a.account_id = $3)), 0"
 		" UNION ALL"
 		" SELECT p.parent_id, s.depth + 1 FROM spot s JOIN prepay.place p"
 		"  ON p.site_id = $1 AND p.place_id = s.place_id WHERE s.depth < 100)"

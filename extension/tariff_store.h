@@ -55,7 +55,7 @@ typedef struct TariffRules
 	TariffRule *rule;
 } TariffRules;
 
-/* account_id 0: the meter belongs to none. */
+/* meter_id 0: of an account without a meter; account_id 0: of a meter without an account. */
 extern TariffRules tariff_rules(const Site *site, int32 meter_id, int32 account_id);
 /* The code in force at an instant and the stretch around it in which it stays so. 0: none. */
 extern int32 tariff_at(const TariffRules *rules, TimestampTz instant, TimestampTz *from,
