@@ -295,7 +295,8 @@ take_next(RatingRun *run, Meter *meter, const Reading *reading, const RegisterSt
 	Account *account = meter->account;
 
 	meter->moved |= reading->wh != meter->register_wh || reading->reverse_wh > meter->reverse_wh;
-	if (account && account->rerate_from == NO_RERATE && !append_interval(run, meter, reading, step))
+	if (account &&
+		(account->rerate_from != NO_RERATE || !append_interval(run, meter, reading, step)))
 		mark_rerate(account, site_local_day(run->site, meter->last_read_at));
 	concern_former(run, meter, meter->last_read_at);
 	if (meter->former_waits && reading->read_at >= meter->facts_from)
@@ -451,19 +452,24 @@ spread_lines(Account *account, const RateLineVec *lines)
 				out_of_range("energy");
 }
 
+/* Energy of sealed days has to be rated again, from wherever other readings ask for it as well. */
+static void
+mark_sealed_days(Account *account)
+{
+	int i;
+
+	for (i = 0; i < account->pieces.n; i++)
+		if (account->pieces.item[i].day < account->sealed_to)
+			mark_rerate(account, account->pieces.item[i].day);
+}
+
 static void
 walk_account(RatingRun *run, Account *account)
 {
 	RateLineVec lines = { 0 };
-	int i;
 	bool several = account->n_meter > 1 || account->leaving.n > 0;
 
 	if (account->pieces.n == 0)
-		return;
-	for (i = 0; i < account->pieces.n; i++)
-		if (account->pieces.item[i].day < account->sealed_to)
-			mark_rerate(account, account->pieces.item[i].day);
-	if (account->rerate_from != NO_RERATE)
 		return;
 	open_positions(run->site, account, &account->pieces, &run->positions);
 	if (several && order_matters(account, &run->positions))
@@ -609,6 +615,7 @@ rate_site(const Site *site, const Reading *reading, int n)
 
 	for (i = 0; i < n_account; i++)
 	{
+		mark_sealed_days(&account[i]);
 		if (account[i].rerate_from == NO_RERATE)
 			walk_account(&run, &account[i]);
 		if (account[i].rerate_from != NO_RERATE)

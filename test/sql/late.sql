@@ -92,3 +92,19 @@ SELECT account, seq, kind, amount, day FROM prepay.ledger WHERE booked_at >= '20
 -- Nothing is left to do, and doing it again does nothing.
 SELECT prepay.tick(), prepay.tick();
 SELECT * FROM prepay.verify();
+
+-- Two meters of an account in one statement, after days were sealed without them: one goes on from before
+-- those days, one fills in a later day. Both are rated, whichever comes first: 24 kWh from the 20th to the 22nd.
+SET prepay.now = '2026-03-20 00:00+08';
+INSERT INTO prepay.meter (site_id, code) VALUES (1, 'M5'), (1, 'M6'), (1, 'M7'), (1, 'M8');
+SELECT prepay.open_account('A5', 'Customer', meters => '{M5,M6}') > 0, prepay.open_account('A6', 'Customer', meters => '{M7,M8}') > 0;
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) SELECT 1, m, '2026-03-20 00:00+08', 0 FROM generate_series(5, 8) AS m;
+SET prepay.now = '2026-03-24 00:00+08';
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) SELECT 1, m, at, kwh
+FROM unnest('{6,7}'::int[]) AS m, (VALUES (timestamptz '2026-03-22 06:00+08', 0), ('2026-03-23 12:00+08', 0)) AS r (at, kwh);
+SELECT prepay.tick();
+SELECT account, sealed_through FROM prepay.account_status WHERE account IN ('A5', 'A6');
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh)
+VALUES (1, 5, '2026-03-22 00:00+08', 24), (1, 6, '2026-03-22 12:00+08', 0), (1, 7, '2026-03-22 12:00+08', 0), (1, 8, '2026-03-22 00:00+08', 24);
+SELECT account, meter, day, sum(kwh) AS kwh FROM prepay.usage_daily WHERE account IN ('A5', 'A6') GROUP BY account, meter, day ORDER BY account, day;
+SELECT * FROM prepay.verify();
