@@ -15,6 +15,7 @@
 
 #define FORMAT_VERSION 1
 #define MAX_NUMBER 10 /* bytes of one encoded int64 */
+#define NUMBERS_PER_LINE 8
 
 typedef struct Reader
 {
@@ -70,6 +71,17 @@ begin_reading(Datum bytes, Reader *reader)
 	return true;
 }
 
+static int
+numbers_left(const Reader *reader)
+{
+	const uint8 *at;
+	int n = 0;
+
+	for (at = reader->at; at < reader->end; at++)
+		n += !(*at & 0x80);
+	return n;
+}
+
 static bytea *
 begin_writing(int numbers, uint8 **at)
 {
@@ -85,7 +97,7 @@ Datum
 lines_encode(const RateLineVec *lines)
 {
 	uint8 *at;
-	bytea *value = begin_writing(lines->n * 8, &at);
+	bytea *value = begin_writing(lines->n * NUMBERS_PER_LINE, &at);
 	int i;
 
 	for (i = 0; i < lines->n; i++)
@@ -112,6 +124,10 @@ lines_decode(const Site *site, Datum bytes, RateLineVec *lines)
 
 	if (!begin_reading(bytes, &reader))
 		return;
+	/* No more room than they take: a batch decodes thousands of lists, and most keep their length.
+	 */
+	lines->capacity = lines->n + (numbers_left(&reader) + NUMBERS_PER_LINE - 1) / NUMBERS_PER_LINE;
+	lines->item = core_realloc(lines->item, sizeof(RateLine) * lines->capacity);
 	while (reader.at < reader.end)
 	{
 		RateLine line = { 0 };
@@ -127,11 +143,6 @@ lines_decode(const Site *site, Datum bytes, RateLineVec *lines)
 		line.tariff = tariff_of_version(site, line.tariff_id, line.version);
 		line.season = tariff_season(line.tariff, line.day);
 		tariff_accumulation(line.tariff, line.day, &line.accum_start, &line.accum_end);
-		if (lines->n == lines->capacity)
-		{
-			lines->capacity = Max(8, lines->capacity * 2);
-			lines->item = core_realloc(lines->item, sizeof(RateLine) * lines->capacity);
-		}
 		lines->item[lines->n++] = line;
 	}
 }

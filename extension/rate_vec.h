@@ -7,7 +7,7 @@
 #include "rate.h"
 
 /* Most vectors of an account stay this short; a batch holds thousands of them. */
-#define RATE_VEC_FIRST 2
+#define RATE_VEC_FIRST 1
 
 /* The items with room for one more after n. */
 static inline void *
