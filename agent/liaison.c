@@ -9,6 +9,7 @@
 #include "liaison.h"
 
 #include "buf.h"
+#include "clock_fields.h"
 #include "delivery.h"
 #include "dispatch.h"
 #include "log.h"
@@ -59,6 +60,22 @@ arm(struct event *event, int64_t usec)
 
 /* ---- plan ---- */
 
+/* Clocks of meters show local time; without the zone they are neither read nor set. */
+static void
+take_zone(const json_t *plan)
+{
+	static char known[128];
+	const char *zone = json_string_value(json_object_get(plan, "timezone"));
+
+	if (!zone || strcmp(zone, known) == 0)
+		return;
+	text_copy(known, sizeof(known), zone);
+	if (!clock_set_zone(zone))
+		log_event(LEVEL_ERROR, "time_zone_unknown",
+				  "timezone=%s hint=\"install the tz database (tzdata) on this host\"",
+				  log_value(zone));
+}
+
 bool
 liaison_apply_plan(Agent *agent, json_t *plan)
 {
@@ -70,6 +87,7 @@ liaison_apply_plan(Agent *agent, json_t *plan)
 		log_event(LEVEL_ERROR, "plan_malformed", "fault=%s", log_value(fault.text));
 		return false;
 	}
+	take_zone(plan);
 	if (agent->revision != revision)
 		log_event(LEVEL_INFO, "plan_applied", "revision=%lld gateways=%d meters=%d",
 				  (long long) revision, agent->topology->gateway_count,
@@ -131,7 +149,14 @@ agent_gauges(void *arg, Gauges *gauges)
 	for (int i = 0; i < topology->gateway_count; i++)
 		gauges->gateways_lost += topology->gateways[i]->contact.state == CONTACT_LOST;
 	for (int i = 0; i < topology->meter_count; i++)
-		gauges->meters_lost += topology->meters[i]->contact.state == CONTACT_LOST;
+	{
+		const Meter *meter = topology->meters[i];
+
+		gauges->meters_lost += meter->contact.state == CONTACT_LOST;
+		gauges->meter_clocks_off += meter->clock_off;
+		if (llabs(meter->clock_drift_s) > gauges->meter_clock_drift_s)
+			gauges->meter_clock_drift_s = llabs(meter->clock_drift_s);
+	}
 	gauges->commands_active = dispatch_active(agent);
 	gauges->spool_rows = spool_rows(agent->spool);
 	gauges->spool_oldest_s = oldest ? (clock_real() - oldest) / USEC_PER_SEC : 0;

@@ -154,7 +154,7 @@ describe_model(const char *code, const json_t *model)
 	else
 	{
 		printf(" rev=%d verified=%s\n", profile->revision, profile->verified ? "yes" : "no");
-		planner_describe(&profile->merged, "  read ", &text);
+		planner_describe(profile, &profile->merged, "  read ", &text);
 		for (int i = 0; i < profile->commands; i++)
 			buf_printf(&text, "  command %s\n", profile->command[i].action);
 		fputs(text.data ? text.data : "", stdout);

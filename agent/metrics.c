@@ -142,13 +142,17 @@ metrics_text(const Gauges *gauges, Buf *out)
 	gauge_text("plan_revision", NULL, "Revision of the plan in use", gauges->plan_revision, out);
 	gauge_text("clock_skew_milliseconds", NULL, "Database clock minus this host's",
 			   gauges->clock_skew_ms, out);
+	gauge_text("meter_clocks_off", NULL, "Meters whose clock is wrong by over a minute",
+			   gauges->meter_clocks_off, out);
+	gauge_text("meter_clock_drift_seconds", NULL, "The largest error of a meter's clock",
+			   gauges->meter_clock_drift_s, out);
 }
 
 json_t *
 metrics_json(const Gauges *gauges)
 {
 	return json_pack(
-		"{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:i,s:i,s:i,s:I,s:I,s:b,s:I}", "polls_ok",
+		"{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:i,s:i,s:i,s:I,s:I,s:b,s:I,s:i}", "polls_ok",
 		(json_int_t) counters.polls_ok, "polls_failed", (json_int_t) counters.polls_failed,
 		"polls_late", (json_int_t) counters.polls_late, "timeouts", (json_int_t) counters.timeouts,
 		"exceptions", (json_int_t) counters.exceptions, "readings", (json_int_t) counters.readings,
@@ -156,7 +160,8 @@ metrics_json(const Gauges *gauges)
 		"gateways_lost", gauges->gateways_lost, "meters", gauges->meters, "meters_lost",
 		gauges->meters_lost, "spool_rows", (json_int_t) gauges->spool_rows, "spool_oldest_s",
 		(json_int_t) gauges->spool_oldest_s, "ingest_blocked", gauges->ingest_blocked,
-		"clock_skew_ms", (json_int_t) gauges->clock_skew_ms);
+		"clock_skew_ms", (json_int_t) gauges->clock_skew_ms, "meter_clocks_off",
+		gauges->meter_clocks_off);
 }
 
 static void

@@ -83,6 +83,8 @@ typedef struct Gauges
 	bool ingest_blocked; /* the database refuses the oldest batch */
 	int64_t plan_revision;
 	int64_t clock_skew_ms; /* database minus this host */
+	int meter_clocks_off;
+	int64_t meter_clock_drift_s; /* the largest, without its sign */
 } Gauges;
 
 typedef void (*MetricsGauges)(void *arg, Gauges *gauges);

@@ -4,8 +4,8 @@
  *
  * A request costs a turnaround of the meter (about 57 ms at 9600 baud), a register 2 ms: blocks of
  * one function are joined when the hole between them is at most limits.max_gap and the sum at most
- * limits.max_regs. Holes are read only where the profile's author allows them, since some meters
- * refuse a range with an unknown register.
+ * limits.max_regs, and no register of limits.forbid lies between. Holes are read only where the
+ * profile's author allows them, since some meters refuse a range with an unknown register.
  */
 #include "planner.h"
 
@@ -19,7 +19,7 @@ compare_requests(const void *left, const void *right)
 
 	if (a->function != b->function)
 		return a->function - b->function;
-	return a->address - b->address;
+	return (a->address > b->address) - (a->address < b->address);
 }
 
 static bool
@@ -31,16 +31,30 @@ holds_kwh(const Profile *profile, const ProfileBlock *block)
 }
 
 static bool
+touches_forbidden(const Profile *profile, int begin, int end)
+{
+	for (int i = 0; i < profile->forbidden; i++)
+	{
+		if (profile->forbid[i].first < end && profile->forbid[i].last >= begin)
+			return true;
+	}
+	return false;
+}
+
+static bool
 try_join(ProfileRequest *into, const ProfileRequest *next, const Profile *profile)
 {
-	int end = into->address + into->count;
-	int next_end = next->address + next->count;
+	int begin = (int) into->address;
+	int end = begin + into->count;
+	int next_end = (int) next->address + next->count;
 	int joined_end = next_end > end ? next_end : end;
 
-	if (into->function != next->function || next->address - end > profile->max_gap ||
-		joined_end - into->address > profile->max_registers)
+	if (profile->protocol != FRAME_MODBUS || into->function != next->function ||
+		(int) next->address - end > profile->max_gap ||
+		joined_end - begin > profile->max_registers ||
+		touches_forbidden(profile, begin, joined_end))
 		return false;
-	into->count = (uint16_t) (joined_end - into->address);
+	into->count = (uint16_t) (joined_end - begin);
 	into->has_kwh |= next->has_kwh;
 	return true;
 }
@@ -71,10 +85,17 @@ planner_merge(Profile *profile)
 }
 
 void
-planner_describe(const RequestList *list, const char *indent, Buf *out)
+planner_describe(const Profile *profile, const RequestList *list, const char *indent, Buf *out)
 {
 	for (int i = 0; i < list->count; i++)
-		buf_printf(out, "%sfc=%u addr=0x%04X n=%u%s\n", indent, list->request[i].function,
-				   list->request[i].address, list->request[i].count,
-				   list->request[i].has_kwh ? " kwh" : "");
+	{
+		const ProfileRequest *request = &list->request[i];
+
+		if (profile->protocol == FRAME_DLT645)
+			buf_printf(out, "%sdi=%08X n=%u%s\n", indent, request->address, request->count,
+					   request->has_kwh ? " kwh" : "");
+		else
+			buf_printf(out, "%sfc=%u addr=0x%04X n=%u%s\n", indent, request->function,
+					   request->address, request->count, request->has_kwh ? " kwh" : "");
+	}
 }

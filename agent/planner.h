@@ -12,6 +12,7 @@
 void planner_merge(Profile *profile);
 
 /* "fc=3 addr=0x0000 n=17" lines, each after `indent`. */
-void planner_describe(const RequestList *list, const char *indent, Buf *out);
+void planner_describe(const Profile *profile, const RequestList *list, const char *indent,
+					  Buf *out);
 
 #endif

@@ -15,12 +15,16 @@
 #include "buf.h"
 #include "delivery.h"
 #include "log.h"
+#include "meter_job.h"
 #include "metrics.h"
 
 #include <stdlib.h>
 
 /* The wall clock may be set while a timer waits for a distant grid point: look again this often. */
 #define GRID_RECHECK_US (30 * USEC_PER_SEC)
+
+/* A minute moves no more than a minute's energy into another period. */
+#define CLOCK_DRIFT_S 60
 
 enum
 {
@@ -112,6 +116,23 @@ poll_silent(Meter *meter, const char *why)
 	poll_fail(meter, why);
 }
 
+/* Logged when it goes off and when it is right again; set_clock is the database's to order. */
+static void
+take_drift(Meter *meter, const Reading *reading)
+{
+	bool off;
+
+	if (!reading->meter_clock.known)
+		return;
+	meter->clock_drift_s = reading->meter_clock.units - reading->read_at / USEC_PER_SEC;
+	off = llabs(meter->clock_drift_s) > CLOCK_DRIFT_S;
+	if (off != meter->clock_off)
+		log_event(off ? LEVEL_WARN : LEVEL_INFO, off ? "meter_clock_off" : "meter_clock_right",
+				  "meter=%s seconds=%lld", log_value(meter->code),
+				  (long long) meter->clock_drift_s);
+	meter->clock_off = off;
+}
+
 static void
 poll_complete(Meter *meter)
 {
@@ -126,6 +147,7 @@ poll_complete(Meter *meter)
 	}
 	counters.polls_ok++;
 	counters.readings++;
+	take_drift(meter, reading);
 	meter->last_read_at = reading->read_at;
 	delivery_add(meter->gateway->agent, reading, meter->poll.waiters != NULL);
 	poll_end(meter, reading, NULL);
@@ -150,11 +172,19 @@ poll_take(Meter *meter, const JobAnswer *answer)
 {
 	Poll *poll = &meter->poll;
 	const ProfileRequest *request = &poll_requests(meter)->request[poll->request];
+	const uint8_t *data =
+		profile_answer_data(meter->profile, request, answer->pdu, answer->pdu_len);
 
+	if (!data)
+	{
+		counters.bad_answers++;
+		contact_meter_ok(meter);
+		poll_fail(meter, "the answer has another length than the profile says");
+		return;
+	}
 	if (request->has_kwh)
 		poll_stamp(meter, answer);
-	reading_decode(&poll->reading, meter->profile, request->function, request->address,
-				   request->count, answer->pdu + 2);
+	reading_decode(&poll->reading, meter->profile, request, data);
 	poll->request++;
 	poll->attempts = 0;
 	poll_send(meter);
@@ -272,8 +302,7 @@ poll_send(Meter *meter)
 		return;
 	}
 	request = &list->request[poll->request];
-	poll->job.pdu_len =
-		frame_read_request(poll->job.pdu, request->function, request->address, request->count);
+	meter_job_read(&poll->job, meter->profile, request);
 	bus_submit(meter->gateway->line->bus, &poll->job);
 }
 
@@ -281,17 +310,15 @@ static void
 poll_begin(Meter *meter, JobPriority priority, int64_t grid_real)
 {
 	Poll *poll = &meter->poll;
-	int timeout_ms = meter->gateway->options.timeout_ms;
 
 	poll->active = true;
+	meter_job_init(&poll->job, meter, meter->profile);
 	poll->request = 0;
 	poll->attempts = 0;
 	poll->grid_real = grid_real;
 	reading_init(&poll->reading, meter->id, meter->profile);
 	poll->job.priority = priority;
 	poll->job.rank = 0;
-	poll->job.unit = meter->unit;
-	poll->job.timeout_ms = timeout_ms ? timeout_ms : meter->profile->timeout_ms;
 	poll->job.done = poll_answered;
 	poll->job.arg = meter;
 	meter->fresh = false;

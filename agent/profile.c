@@ -5,7 +5,8 @@
 #include "profile.h"
 
 #include "buf.h"
-#include "frame.h"
+#include "clock_fields.h"
+#include "dlt645.h"
 #include "planner.h"
 #include "profile_command.h"
 
@@ -30,21 +31,49 @@ static const struct
 
 static const struct
 {
-	const char *name;
+	const char *prefix;
 	ValueKind kind;
-	uint8_t registers;
+	const char *bits; /* widths there are */
 } value_types[] = {
-	{ "u16", VALUE_UNSIGNED, 1 }, { "u32", VALUE_UNSIGNED, 2 }, { "u64", VALUE_UNSIGNED, 4 },
-	{ "i16", VALUE_SIGNED, 1 },	  { "i32", VALUE_SIGNED, 2 },	{ "i64", VALUE_SIGNED, 4 },
-	{ "f32", VALUE_FLOAT, 2 },	  { "f64", VALUE_FLOAT, 4 },	{ "bcd16", VALUE_BCD, 1 },
-	{ "bcd32", VALUE_BCD, 2 },
+	{ "u", VALUE_UNSIGNED, " 8 16 24 32 64 " },
+	{ "i", VALUE_SIGNED, " 16 32 64 " },
+	{ "f", VALUE_FLOAT, " 32 64 " },
+	{ "bcd", VALUE_BCD, " 8 16 24 32 48 " },
+	{ "sbcd", VALUE_SIGNED_BCD, " 16 24 32 " },
 };
+
+/* [["0x0051", "0x0056"]]: ranges of registers that no request may touch. */
+static void
+parse_forbidden(Profile *profile, const json_t *list, JsonFault *fault)
+{
+	size_t index;
+	json_t *item;
+
+	if (list && (!json_is_array(list) || json_array_size(list) > PROFILE_MAX_FORBIDDEN))
+		jpath_fault(fault, "limits", "\"forbid\" must be an array of at most %d ranges",
+					PROFILE_MAX_FORBIDDEN);
+	json_array_foreach(list, index, item)
+	{
+		const char *first = json_string_value(json_array_get(item, 0));
+		const char *last = json_string_value(json_array_get(item, 1));
+		uint64_t range[2];
+
+		if (fault->found)
+			return;
+		if (json_array_size(item) != 2 || !first || !last || !jpath_hex(first, &range[0]) ||
+			!jpath_hex(last, &range[1]) || range[0] > range[1] || range[1] > UINT16_MAX)
+			jpath_fault(fault, "limits",
+						"\"forbid\" must be pairs of addresses, [\"0x..\", \"0x..\"]");
+		profile->forbid[profile->forbidden].first = (uint16_t) range[0];
+		profile->forbid[profile->forbidden++].last = (uint16_t) range[1];
+	}
+}
 
 static void
 parse_limits(Profile *profile, const json_t *limits, JsonFault *fault)
 {
-	static const char *const known[] = { "max_regs", "max_gap",	  "gap_ms",		"timeout_ms",
-										 "tries",	 "tou_slots", "tou_tables", NULL };
+	static const char *const known[] = { "max_regs",  "max_gap",	"gap_ms", "timeout_ms", "tries",
+										 "tou_slots", "tou_tables", "forbid", NULL };
 	const char *path = "limits";
 
 	if (limits)
@@ -57,6 +86,7 @@ parse_limits(Profile *profile, const json_t *limits, JsonFault *fault)
 	profile->tries = (int) jpath_int(fault, limits, path, "tries", 1, 5, 2);
 	jpath_int(fault, limits, path, "tou_slots", 0, 64, 0);
 	jpath_int(fault, limits, path, "tou_tables", 0, 8, 0);
+	parse_forbidden(profile, json_object_get(limits, "forbid"), fault);
 }
 
 static void
@@ -75,9 +105,22 @@ parse_serial(const json_t *serial, JsonFault *fault)
 }
 
 static void
+parse_registers(const Profile *profile, ProfileBlock *block, const json_t *item, const char *path,
+				JsonFault *fault)
+{
+	block->function = (uint8_t) jpath_int(fault, item, path, "fc", 3, 4, -1);
+	block->address = (uint32_t) jpath_int(fault, item, path, "addr", 0, UINT16_MAX, -1);
+	block->count = (uint16_t) jpath_int(fault, item, path, "n", 1, profile->max_registers, -1);
+	if (block->address + block->count > 65536)
+		jpath_fault(fault, path, "runs past address 0xFFFF");
+}
+
+static void
 parse_blocks(Profile *profile, const json_t *blocks, JsonFault *fault)
 {
-	static const char *const known[] = { "id", "fc", "addr", "n", "polled", NULL };
+	static const char *const modbus[] = { "id", "fc", "addr", "n", "polled", NULL };
+	static const char *const dlt645[] = { "id", "di", "n", "polled", NULL };
+	bool registers = profile->protocol == FRAME_MODBUS;
 	size_t index;
 	json_t *item;
 
@@ -93,15 +136,18 @@ parse_blocks(Profile *profile, const json_t *blocks, JsonFault *fault)
 		char path[JPATH_SIZE];
 
 		snprintf(path, sizeof(path), "blocks[%zu]", index);
-		if (!jpath_keys(fault, item, path, known))
+		if (!jpath_keys(fault, item, path, registers ? modbus : dlt645))
 			return;
 		jpath_text(fault, item, path, "id", false, block->id, sizeof(block->id));
-		block->function = (uint8_t) jpath_int(fault, item, path, "fc", 3, 4, -1);
-		block->address = (uint16_t) jpath_int(fault, item, path, "addr", 0, UINT16_MAX, -1);
-		block->count = (uint16_t) jpath_int(fault, item, path, "n", 1, profile->max_registers, -1);
 		block->polled = jpath_bool(fault, item, path, "polled", true);
-		if (block->address + block->count > 65536)
-			jpath_fault(fault, path, "runs past address 0xFFFF");
+		if (registers)
+			parse_registers(profile, block, item, path, fault);
+		else
+		{
+			block->function = DLT645_READ;
+			block->address = (uint32_t) jpath_int(fault, item, path, "di", 0, UINT32_MAX, -1);
+			block->count = (uint16_t) jpath_int(fault, item, path, "n", 1, DLT645_DATA_MAX - 4, -1);
+		}
 		for (size_t other = 0; other < index; other++)
 		{
 			if (strcmp(profile->block[other].id, block->id) == 0)
@@ -111,7 +157,7 @@ parse_blocks(Profile *profile, const json_t *blocks, JsonFault *fault)
 	}
 }
 
-/* "block+offset" to block, function and address. */
+/* "block+offset", counted in registers, or in bytes where there are none. */
 static void
 parse_position(const Profile *profile, ProfilePoint *point, const char *at, const char *path,
 			   JsonFault *fault)
@@ -119,6 +165,7 @@ parse_position(const Profile *profile, ProfilePoint *point, const char *at, cons
 	const char *plus = strchr(at, '+');
 	char *end = NULL;
 	long offset = plus ? strtol(plus + 1, &end, 10) : 0;
+	long unit = profile->protocol == FRAME_MODBUS ? 2 : 1;
 
 	if (!plus || end == plus + 1 || *end || offset < 0)
 	{
@@ -132,11 +179,10 @@ parse_position(const Profile *profile, ProfilePoint *point, const char *at, cons
 		if (strlen(block->id) != (size_t) (plus - at) ||
 			strncmp(block->id, at, (size_t) (plus - at)) != 0)
 			continue;
-		if (offset + point->registers > block->count)
+		if (offset * unit + point->bytes > block->count * unit)
 			jpath_fault(fault, path, "\"at\" runs past the end of block \"%s\"", block->id);
 		point->block = i;
-		point->function = block->function;
-		point->address = (uint16_t) (block->address + offset);
+		point->offset = (uint16_t) (offset * unit);
 		return;
 	}
 	jpath_fault(fault, path, "\"at\" names no block");
@@ -144,13 +190,17 @@ parse_position(const Profile *profile, ProfilePoint *point, const char *at, cons
 
 /* "CDAB": the first byte on the wire is the third most significant. */
 static void
-parse_order(ProfilePoint *point, const char *order, const char *path, JsonFault *fault)
+parse_order(ProfilePoint *point, const char *order, bool reversed, const char *path,
+			JsonFault *fault)
 {
-	size_t bytes = 2 * (size_t) point->registers;
+	static const char low_first[] = "HGFEDCBA";
+	size_t bytes = point->bytes;
 	unsigned seen = 0;
 
+	if (point->kind >= VALUE_CLOCK_BCD)
+		return;
 	if (!order[0])
-		order = "ABCDEFGH";
+		order = reversed ? low_first + sizeof(low_first) - 1 - bytes : "ABCDEFGH";
 	else if (strlen(order) != bytes)
 	{
 		jpath_fault(fault, path, "\"order\" must have %zu letters", bytes);
@@ -197,20 +247,42 @@ parse_map(ProfilePoint *point, const json_t *map, const char *path, JsonFault *f
 }
 
 static void
+parse_clock_type(ProfilePoint *point, const json_t *item, const char *path, JsonFault *fault)
+{
+	jpath_text(fault, item, path, "format", false, point->format, sizeof(point->format));
+	point->bytes = (uint8_t) (strlen(point->format) / 2);
+	if (!clock_format_good(point->format, true))
+		jpath_fault(fault, path, "\"format\" must name each byte: YY MM DD WW hh mm ss or --");
+}
+
+static void
 parse_value_type(ProfilePoint *point, const json_t *item, const char *path, JsonFault *fault)
 {
 	char type[16];
+	char bits[20];
+	size_t prefix;
 
 	jpath_text(fault, item, path, "type", false, type, sizeof(type));
-	for (size_t i = 0; i < sizeof(value_types) / sizeof(value_types[0]); i++)
+	point->bytes = 1;
+	if (strcmp(type, "clock_bcd") == 0 || strcmp(type, "clock_bin") == 0)
 	{
-		if (strcmp(value_types[i].name, type) != 0)
-			continue;
-		point->kind = value_types[i].kind;
-		point->registers = value_types[i].registers;
+		point->kind = type[7] == 'c' ? VALUE_CLOCK_BCD : VALUE_CLOCK_BIN;
+		parse_clock_type(point, item, path, fault);
 		return;
 	}
-	point->registers = 1;
+	if (json_object_get(item, "format"))
+		jpath_fault(fault, path, "\"format\" is for clock_bcd and clock_bin");
+	prefix = strcspn(type, "0123456789");
+	snprintf(bits, sizeof(bits), " %s ", type + prefix);
+	for (size_t i = 0; i < sizeof(value_types) / sizeof(value_types[0]); i++)
+	{
+		if (strlen(value_types[i].prefix) != prefix ||
+			strncmp(value_types[i].prefix, type, prefix) != 0 || !strstr(value_types[i].bits, bits))
+			continue;
+		point->kind = value_types[i].kind;
+		point->bytes = (uint8_t) (atoi(type + prefix) / 8);
+		return;
+	}
 	jpath_fault(fault, path, "unknown type \"%s\"", type);
 }
 
@@ -261,6 +333,8 @@ parse_role(Profile *profile, ProfilePoint *point, const json_t *item, const char
 	if ((point->role == ROLE_PURCHASE_COUNT || point->role == ROLE_METER_CLOCK) &&
 		(point->kind == VALUE_FLOAT || point->exp10 != 0))
 		jpath_fault(fault, path, "must be an integer without exp10");
+	if (point->kind >= VALUE_CLOCK_BCD && point->role != ROLE_METER_CLOCK)
+		jpath_fault(fault, path, "a clock is the \"meter_clock\"");
 	for (int other = 0; other < profile->points; other++)
 	{
 		if (strcmp(profile->point[other].name, point->name) == 0 &&
@@ -275,7 +349,7 @@ parse_point(Profile *profile, const json_t *item, const char *path, JsonFault *f
 	static const char *const known[] = { "name",	 "index",	"period",  "at",	"type",
 										 "order",	 "exp10",	"mask",	   "unit",	"map",
 										 "decimals", "modulus", "invalid", "title", "obis",
-										 "verified", NULL };
+										 "verified", "format",	NULL };
 	ProfilePoint *point = &profile->point[profile->points];
 	char at[PROFILE_NAME_SIZE + 8];
 	char order[12];
@@ -293,8 +367,10 @@ parse_point(Profile *profile, const json_t *item, const char *path, JsonFault *f
 	jpath_text(fault, item, path, "modulus", true, text, sizeof(text));
 	jpath_bool(fault, item, path, "verified", true);
 	parse_value_type(point, item, path, fault);
+	if (profile->protocol == FRAME_MODBUS && point->bytes % 2 && !fault->found)
+		jpath_fault(fault, path, "the type must fill whole registers");
 	parse_position(profile, point, at, path, fault);
-	parse_order(point, order, path, fault);
+	parse_order(point, order, profile->protocol == FRAME_DLT645, path, fault);
 	parse_scale(point, item, path, fault);
 	parse_map(point, json_object_get(item, "map"), path, fault);
 	parse_role(profile, point, item, path, fault);
@@ -406,8 +482,9 @@ profile_parse(const json_t *json, JsonFault *fault)
 		jpath_text(fault, json, "", "profile", false, profile->code, sizeof(profile->code));
 		jpath_text(fault, json, "", "title", false, text, sizeof(text));
 		jpath_text(fault, json, "", "protocol", false, text, sizeof(text));
-		if (!fault->found && strcmp(text, "modbus") != 0)
-			jpath_fault(fault, "", "\"protocol\" must be modbus");
+		profile->protocol = strcmp(text, "dlt645") == 0 ? FRAME_DLT645 : FRAME_MODBUS;
+		if (!fault->found && strcmp(text, "modbus") != 0 && strcmp(text, "dlt645") != 0)
+			jpath_fault(fault, "", "\"protocol\" must be modbus or dlt645");
 		profile->revision = (int) jpath_int(fault, json, "", "rev", 1, 1000000, -1);
 		profile->verified = jpath_bool(fault, json, "", "verified", false);
 		if (!json_object_get(json, "verified"))
@@ -479,70 +556,4 @@ profile_point_index(const Profile *profile, const char *name, int period)
 			return i;
 	}
 	return -1;
-}
-
-static Decimal
-decode_number(const ProfilePoint *point, uint64_t raw)
-{
-	int width = 16 * point->registers;
-
-	switch (point->kind)
-	{
-		case VALUE_FLOAT:
-			return decimal_from_ieee(raw, width, point->exp10, point->decimals);
-		case VALUE_BCD:
-			return decimal_from_bcd(raw, width, point->exp10);
-		case VALUE_SIGNED:
-			if (raw >> (width - 1) & 1)
-				return decimal_from_integer((__int128) raw - ((__int128) 1 << width), point->exp10);
-			return decimal_from_integer(raw, point->exp10);
-		case VALUE_UNSIGNED:
-		default:
-			return decimal_from_integer(raw, point->exp10);
-	}
-}
-
-bool
-profile_point_value(const ProfilePoint *point, uint8_t function, uint16_t address, uint16_t count,
-					const uint8_t *registers, PointValue *value)
-{
-	int bytes = 2 * point->registers;
-	const uint8_t *wire;
-	uint64_t raw = 0;
-
-	if (point->function != function || point->address < address ||
-		point->address + point->registers > address + count)
-		return false;
-	wire = registers + 2 * (point->address - address);
-	for (int i = 0; i < bytes; i++)
-		raw |= (uint64_t) wire[i] << 8 * (bytes - 1 - point->order[i]);
-	value->flag = -1;
-	value->number = (Decimal){ 0, 0, false };
-	if (point->has_invalid && raw == point->invalid)
-		return true;
-	raw &= point->mask;
-	for (int i = 0; i < point->mapped; i++)
-	{
-		if (point->map[i].raw == raw)
-			value->flag = point->map[i].flag;
-	}
-	if (point->mapped == 0)
-		value->number = decode_number(point, raw);
-	return true;
-}
-
-size_t
-profile_data_bytes(const ProfileData *data, const int64_t *args, uint8_t *out)
-{
-	size_t len = 0;
-
-	for (int i = 0; i < data->tokens; i++)
-	{
-		const ProfileToken *token = &data->token[i];
-		uint64_t value = token->arg >= 0 ? (uint64_t) args[token->arg] : token->literal;
-
-		for (int shift = 8 * (token->width - 1); shift >= 0; shift -= 8)
-			out[len++] = (uint8_t) (value >> shift);
-	}
-	return len;
 }

@@ -27,6 +27,8 @@
 #define PROFILE_MAX_ARGS 8
 #define PROFILE_MAX_MAPPED 8
 #define PROFILE_MAX_PERIODS 8
+#define PROFILE_MAX_FORBIDDEN 8
+#define PROFILE_CLOCK_BYTES 8
 
 typedef enum PointRole
 {
@@ -46,15 +48,18 @@ typedef enum ValueKind
 	VALUE_UNSIGNED,
 	VALUE_SIGNED,
 	VALUE_FLOAT,
-	VALUE_BCD
+	VALUE_BCD,
+	VALUE_SIGNED_BCD, /* the top bit is the sign */
+	VALUE_CLOCK_BCD,  /* a local date and time, by `format` */
+	VALUE_CLOCK_BIN
 } ValueKind;
 
 typedef struct ProfileBlock
 {
 	char id[PROFILE_NAME_SIZE];
 	uint8_t function;
-	uint16_t address;
-	uint16_t count;
+	uint32_t address; /* of the first register; DL/T 645: the identification */
+	uint16_t count;	  /* registers; DL/T 645: bytes behind the identification */
 	bool polled;
 } ProfileBlock;
 
@@ -62,13 +67,13 @@ typedef struct ProfilePoint
 {
 	char name[PROFILE_NAME_SIZE];
 	PointRole role;
-	int period; /* 1.. for ROLE_PERIOD_KWH */
-	int block;	/* index of the block that holds it */
-	uint8_t function;
-	uint16_t address;
-	uint8_t registers;
+	int period;		 /* 1.. for ROLE_PERIOD_KWH */
+	int block;		 /* index of the block that holds it */
+	uint16_t offset; /* bytes into the block's data */
+	uint8_t bytes;
 	ValueKind kind;
 	uint8_t order[8]; /* order[i]: significance of wire byte i, 0 = most significant */
+	char format[2 * PROFILE_CLOCK_BYTES + 1]; /* clocks: what each byte is, as YYMMDDWWhhmmss */
 	int exp10;
 	int decimals; /* floats only: decimals kept */
 	uint64_t mask;
@@ -90,12 +95,33 @@ typedef struct ProfileArg
 	int64_t max;
 } ProfileArg;
 
+typedef enum TokenKind
+{
+	TOKEN_LITERAL,
+	TOKEN_ARG,
+	TOKEN_CLOCK, /* the local date and time of the write */
+	TOKEN_PASSWORD,
+	TOKEN_OPERATOR
+} TokenKind;
+
 typedef struct ProfileToken
 {
-	uint8_t width; /* bytes on the wire: 2 or 4 */
-	int arg;	   /* index of the argument, -1: literal */
+	TokenKind kind;
+	uint8_t width; /* bytes on the wire */
+	int arg;	   /* index of the argument */
 	uint32_t literal;
+	int ahead_s; /* clock: seconds added */
+	bool binary; /* clock: not BCD */
+	char format[2 * PROFILE_CLOCK_BYTES + 1];
 } ProfileToken;
+
+/* What the data of a write may hold besides literals and arguments. */
+typedef struct ProfileContext
+{
+	int64_t now;		 /* business time */
+	uint8_t password[4]; /* DL/T 645, of the gateway's options */
+	uint8_t operator_code[4];
+} ProfileContext;
 
 typedef struct ProfileData
 {
@@ -111,13 +137,21 @@ typedef struct ProfileStep
 	ProfileData data;
 } ProfileStep;
 
+typedef struct ProfileRequest
+{
+	uint8_t function;
+	uint32_t address;
+	uint16_t count;
+	bool has_kwh;
+} ProfileRequest;
+
 typedef struct ProfileCheck
 {
-	int point; /* index; -1: registers are compared with `data` */
-	int arg;   /* the argument the point must equal */
-	uint8_t function;
-	uint16_t address;
-	uint16_t count;
+	int point;	  /* index; -1: registers are compared with `data` */
+	int arg;	  /* the argument the point must equal; -1: none, then */
+	int is;		  /* 1, 0: the flag it must be; -1: none, then */
+	int within_s; /* it is a clock that may be off by so much */
+	ProfileRequest request;
 	ProfileData data;
 } ProfileCheck;
 
@@ -138,14 +172,6 @@ typedef struct ProfileCommand
 	int tries;
 } ProfileCommand;
 
-typedef struct ProfileRequest
-{
-	uint8_t function;
-	uint16_t address;
-	uint16_t count;
-	bool has_kwh;
-} ProfileRequest;
-
 typedef struct RequestList
 {
 	int count;
@@ -160,8 +186,14 @@ typedef struct Profile
 	FrameProtocol protocol;
 	bool verified;
 	int max_registers;
-	int max_gap; /* registers outside every block that one request may include */
-	int gap_ms;	 /* silence the device needs between requests */
+	int max_gap; /* registers outside every block that one request may include, */
+	int forbidden;
+	struct
+	{
+		uint16_t first;
+		uint16_t last;
+	} forbid[PROFILE_MAX_FORBIDDEN]; /* but none of these: the meter refuses them */
+	int gap_ms;						 /* silence the device needs between requests */
 	int timeout_ms;
 	int tries; /* attempts of a periodic read of a healthy meter */
 	int blocks;
@@ -191,11 +223,27 @@ void profile_drop(Profile *profile);
 const ProfileCommand *profile_command(const Profile *profile, const char *action);
 int profile_point_index(const Profile *profile, const char *name, int period);
 
-/* Decodes `point` from the registers that an answer to (function, address, count) carries. */
-bool profile_point_value(const ProfilePoint *point, uint8_t function, uint16_t address,
-						 uint16_t count, const uint8_t *registers, PointValue *value);
+/* Whole PDU that asks for the request; its length. */
+size_t profile_request_pdu(const Profile *profile, const ProfileRequest *request, uint8_t *pdu);
 
-/* Bytes of a step or comparison for these argument values; returns the length. */
-size_t profile_data_bytes(const ProfileData *data, const int64_t *args, uint8_t *out);
+/* Data of the checked answer to it, NULL when there is not what was asked for. */
+const uint8_t *profile_answer_data(const Profile *profile, const ProfileRequest *request,
+								   const uint8_t *pdu, size_t len);
+
+/* The request for the block that holds a point. */
+ProfileRequest profile_point_request(const Profile *profile, int point);
+
+/* Decodes `point` from the data of the answer to a request; false when it is not in there. */
+bool profile_point_value(const Profile *profile, const ProfilePoint *point,
+						 const ProfileRequest *request, const uint8_t *data, PointValue *value);
+
+/* Bytes of a step or comparison for these argument values; the length, 0 when the time is unknown.
+ */
+size_t profile_data_bytes(const ProfileData *data, const int64_t *args,
+						  const ProfileContext *context, uint8_t *out);
+
+/* Whole PDU of a write step; 0 when it does not fit or the time is unknown. */
+size_t profile_step_pdu(const Profile *profile, const ProfileStep *step, const int64_t *args,
+						const ProfileContext *context, uint8_t *pdu);
 
 #endif

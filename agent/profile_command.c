@@ -4,7 +4,8 @@
  */
 #include "profile_command.h"
 
-#include "frame.h"
+#include "clock_fields.h"
+#include "dlt645.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,52 +71,95 @@ parse_args(ProfileCommand *command, const json_t *args, const char *path, JsonFa
 	}
 }
 
-/* One of "001F", "u16($name)", "u32($name)", "u16(7)". */
+/* clock(YYMMDDhhmmss), clock_bin(..), with ",+300" for so many seconds later. */
+static bool
+parse_clock_token(const char *text, ProfileToken *token)
+{
+	char ahead[12] = "";
+	int used = 0;
+
+	token->kind = TOKEN_CLOCK;
+	token->binary = strncmp(text, "clock_bin(", 10) == 0;
+	text += token->binary ? 10 : 6;
+	if (sscanf(text, "%16[YMDWhmsw-]%n", token->format, &used) != 1)
+		return false;
+	text += used;
+	if (*text == ',')
+	{
+		if (sscanf(text, ",+%9[0-9]%n", ahead, &used) != 1)
+			return false;
+		text += used;
+		token->ahead_s = atoi(ahead);
+	}
+	token->width = (uint8_t) (strlen(token->format) / 2);
+	return strcmp(text, ")") == 0 && clock_format_good(token->format, false);
+}
+
 static void
-parse_token(const ProfileCommand *command, const char *text, ProfileToken *token, const char *path,
-			JsonFault *fault)
+parse_number_token(const ProfileCommand *command, const char *text, ProfileToken *token,
+				   const char *path, JsonFault *fault)
 {
 	char inner[PROFILE_NAME_SIZE + 2];
 	int width;
 	int used = 0;
-	uint8_t bytes[2];
+	char *end;
+	unsigned long literal;
 
-	token->arg = -1;
-	if (strlen(text) == 4 && jpath_bytes(text, bytes, sizeof(bytes)) == 2)
-	{
-		token->width = 2;
-		token->literal = frame_get16(bytes);
-		return;
-	}
 	if (sscanf(text, "u%2d(%33[^)])%n", &width, inner, &used) != 2 || text[used] ||
 		(width != 16 && width != 32))
 	{
-		jpath_fault(fault, path, "\"%.40s\" is neither 4 hex digits nor u16(..) or u32(..)", text);
+		jpath_fault(fault, path, "\"%.40s\" is neither hex digits nor u16(..), u32(..), clock(..)",
+					text);
 		return;
 	}
 	token->width = (uint8_t) (width / 8);
 	if (inner[0] == '$')
 	{
+		token->kind = TOKEN_ARG;
 		token->arg = find_arg(command, inner + 1);
 		if (token->arg < 0)
 			jpath_fault(fault, path, "\"%s\" is no argument of the command", inner);
 		else if (width == 16 && command->arg[token->arg].max > UINT16_MAX)
 			jpath_fault(fault, path, "\"%s\" needs a \"max\" of at most 65535", inner);
+		return;
+	}
+	literal = strtoul(inner, &end, 10);
+	if (*end || (width == 16 && literal > UINT16_MAX) || literal > UINT32_MAX)
+		jpath_fault(fault, path, "\"%s\" is no number that fits", inner);
+	token->literal = (uint32_t) literal;
+}
+
+/* A word of data: hex digits of a register or byte, a number, a clock, or a secret of the gateway.
+ */
+static void
+parse_token(const Profile *profile, const ProfileCommand *command, const char *text,
+			ProfileToken *token, const char *path, JsonFault *fault)
+{
+	size_t unit = profile->protocol == FRAME_MODBUS ? 2 : 1;
+	uint8_t bytes[2];
+
+	if (strlen(text) == 2 * unit && jpath_bytes(text, bytes, sizeof(bytes)) == unit)
+	{
+		token->width = (uint8_t) unit;
+		token->literal = unit == 2 ? frame_get16(bytes) : bytes[0];
+	}
+	else if (strncmp(text, "clock", 5) == 0)
+	{
+		if (!parse_clock_token(text, token))
+			jpath_fault(fault, path, "\"%.40s\" must be clock(YYMMDDhhmmss) or the like", text);
+	}
+	else if (unit == 1 && (strcmp(text, "$password") == 0 || strcmp(text, "$operator") == 0))
+	{
+		token->kind = text[1] == 'p' ? TOKEN_PASSWORD : TOKEN_OPERATOR;
+		token->width = 4;
 	}
 	else
-	{
-		char *end;
-		unsigned long literal = strtoul(inner, &end, 10);
-
-		if (*end || (width == 16 && literal > UINT16_MAX) || literal > UINT32_MAX)
-			jpath_fault(fault, path, "\"%s\" is no number that fits", inner);
-		token->literal = (uint32_t) literal;
-	}
+		parse_number_token(command, text, token, path, fault);
 }
 
 static void
-parse_data(const ProfileCommand *command, const json_t *item, const char *key, ProfileData *data,
-		   const char *path, JsonFault *fault)
+parse_data(const Profile *profile, const ProfileCommand *command, const json_t *item,
+		   const char *key, ProfileData *data, const char *path, JsonFault *fault)
 {
 	char text[256];
 	char *save = NULL;
@@ -128,35 +172,46 @@ parse_data(const ProfileCommand *command, const json_t *item, const char *key, P
 			jpath_fault(fault, path, "\"%s\" has more than %d words", key, PROFILE_MAX_TOKENS);
 			return;
 		}
-		parse_token(command, word, &data->token[data->tokens++], path, fault);
+		parse_token(profile, command, word, &data->token[data->tokens++], path, fault);
 	}
 }
 
 static int
-data_registers(const ProfileData *data)
+data_bytes(const ProfileData *data)
 {
-	int registers = 0;
+	int bytes = 0;
 
 	for (int i = 0; i < data->tokens; i++)
-		registers += data->token[i].width / 2;
-	return registers;
+		bytes += data->token[i].width;
+	return bytes;
 }
 
 static void
-parse_step(ProfileCommand *command, const json_t *item, const char *path, JsonFault *fault)
+parse_step(const Profile *profile, ProfileCommand *command, const json_t *item, const char *path,
+		   JsonFault *fault)
 {
-	static const char *const known[] = { "fc", "addr", "data", "answer_pdu", NULL };
+	static const char *const modbus[] = { "fc", "addr", "data", "answer_pdu", NULL };
+	static const char *const dlt645[] = { "fc", "data", NULL };
+	bool registers = profile->protocol == FRAME_MODBUS;
 	ProfileStep *step = &command->step[command->steps++];
 
-	if (!jpath_keys(fault, item, path, known))
+	if (!jpath_keys(fault, item, path, registers ? modbus : dlt645))
 		return;
 	step->function = (uint8_t) jpath_int(fault, item, path, "fc", 6, 0x7f, -1);
+	parse_data(profile, command, item, "data", &step->data, path, fault);
+	if (!registers)
+	{
+		if (step->function != DLT645_WRITE && step->function != DLT645_RELAY)
+			jpath_fault(fault, path, "\"fc\" must be 0x14 or 0x1C");
+		return;
+	}
 	step->address = (uint16_t) jpath_int(fault, item, path, "addr", 0, UINT16_MAX, -1);
 	step->answer_pdu = (uint16_t) jpath_int(fault, item, path, "answer_pdu", 0, FRAME_PDU_MAX, 0);
-	parse_data(command, item, "data", &step->data, path, fault);
 	if (step->function != 6 && step->function != 16 && step->function < 0x20)
 		jpath_fault(fault, path, "\"fc\" must be 6, 16 or a vendor function from 0x20");
-	if (step->function == 6 && data_registers(&step->data) != 1)
+	if (data_bytes(&step->data) % 2)
+		jpath_fault(fault, path, "\"data\" must fill whole registers");
+	if (step->function == 6 && data_bytes(&step->data) != 2)
 		jpath_fault(fault, path, "function 6 writes exactly one register");
 }
 
@@ -181,38 +236,64 @@ parse_point_ref(const Profile *profile, const ProfileCommand *command, const jso
 		jpath_fault(fault, path, "point and argument differ in exp10");
 }
 
+/* {"point", "arg"}: equal; {"point", "is"}: a flag; {"point", "within_s"}: a clock that is right.
+ */
+static void
+parse_point_check(const Profile *profile, ProfileCommand *command, ProfileCheck *check,
+				  const json_t *item, const char *path, JsonFault *fault)
+{
+	static const char *const by_arg[] = { "point", "arg", NULL };
+	static const char *const by_flag[] = { "point", "is", NULL };
+	static const char *const by_clock[] = { "point", "within_s", NULL };
+	bool flag = json_object_get(item, "is") != NULL;
+	bool clock = json_object_get(item, "within_s") != NULL;
+	char name[PROFILE_NAME_SIZE];
+
+	if (!jpath_keys(fault, item, path, flag ? by_flag : clock ? by_clock : by_arg))
+		return;
+	if (!flag && !clock)
+		parse_point_ref(profile, command, item, &check->point, &check->arg, path, fault);
+	else
+	{
+		jpath_text(fault, item, path, "point", false, name, sizeof(name));
+		check->point = profile_point_index(profile, name, 0);
+		if (check->point < 0)
+			jpath_fault(fault, path, "\"%s\" is no point of the profile", name);
+		else if (flag != (profile->point[check->point].mapped > 0))
+			jpath_fault(fault, path, "\"is\" is for points with a map, \"within_s\" for clocks");
+		if (flag)
+			check->is = jpath_bool(fault, item, path, "is", false);
+		else
+			check->within_s = (int) jpath_int(fault, item, path, "within_s", 1, 3600, -1);
+	}
+	if (check->point >= 0)
+		check->request = profile_point_request(profile, check->point);
+}
+
 static void
 parse_check(const Profile *profile, ProfileCommand *command, const json_t *item, const char *path,
 			JsonFault *fault)
 {
-	static const char *const by_point[] = { "point", "arg", NULL };
 	static const char *const by_registers[] = { "fc", "addr", "n", "eq", NULL };
 	ProfileCheck *check = &command->check[command->checks++];
 
 	check->point = -1;
 	check->arg = -1;
-	if (json_object_get(item, "point"))
+	check->is = -1;
+	if (json_object_get(item, "point") || profile->protocol != FRAME_MODBUS)
 	{
-		if (jpath_keys(fault, item, path, by_point))
-			parse_point_ref(profile, command, item, &check->point, &check->arg, path, fault);
-		if (check->point >= 0)
-		{
-			const ProfileBlock *block = &profile->block[profile->point[check->point].block];
-
-			check->function = block->function;
-			check->address = block->address;
-			check->count = block->count;
-		}
+		parse_point_check(profile, command, check, item, path, fault);
 		return;
 	}
 	if (!jpath_keys(fault, item, path, by_registers))
 		return;
-	check->function = (uint8_t) jpath_int(fault, item, path, "fc", 3, 4, -1);
-	check->address = (uint16_t) jpath_int(fault, item, path, "addr", 0, UINT16_MAX, -1);
-	check->count = (uint16_t) jpath_int(fault, item, path, "n", 1, profile->max_registers, -1);
-	parse_data(command, item, "eq", &check->data, path, fault);
-	if (data_registers(&check->data) != check->count)
-		jpath_fault(fault, path, "\"eq\" must be %u registers long", check->count);
+	check->request.function = (uint8_t) jpath_int(fault, item, path, "fc", 3, 4, -1);
+	check->request.address = (uint32_t) jpath_int(fault, item, path, "addr", 0, UINT16_MAX, -1);
+	check->request.count =
+		(uint16_t) jpath_int(fault, item, path, "n", 1, profile->max_registers, -1);
+	parse_data(profile, command, item, "eq", &check->data, path, fault);
+	if (data_bytes(&check->data) != 2 * check->request.count)
+		jpath_fault(fault, path, "\"eq\" must be %u registers long", check->request.count);
 }
 
 static bool
@@ -239,7 +320,7 @@ parse_sequences(Profile *profile, ProfileCommand *command, const json_t *json, c
 	json_array_foreach(steps, index, item)
 	{
 		snprintf(item_path, sizeof(item_path), "%s.steps[%zu]", path, index);
-		parse_step(command, item, item_path, fault);
+		parse_step(profile, command, item, item_path, fault);
 	}
 	json_array_foreach(checks, index, item)
 	{

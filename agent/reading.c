@@ -50,14 +50,14 @@ reading_take(Reading *reading, const ProfilePoint *point, const PointValue *valu
 }
 
 void
-reading_decode(Reading *reading, const Profile *profile, uint8_t function, uint16_t address,
-			   uint16_t count, const uint8_t *registers)
+reading_decode(Reading *reading, const Profile *profile, const ProfileRequest *request,
+			   const uint8_t *data)
 {
 	PointValue value;
 
 	for (int i = 0; i < profile->points; i++)
 	{
-		if (profile_point_value(&profile->point[i], function, address, count, registers, &value))
+		if (profile_point_value(profile, &profile->point[i], request, data, &value))
 			reading_take(reading, &profile->point[i], &value);
 	}
 }

@@ -28,8 +28,8 @@ typedef struct Reading
 
 void reading_init(Reading *reading, int meter_id, const Profile *profile);
 
-/* Takes every point of the profile that lies in the registers of this answer. */
-void reading_decode(Reading *reading, const Profile *profile, uint8_t function, uint16_t address,
-					uint16_t count, const uint8_t *registers);
+/* Takes every point of the profile that lies in the data of the answer to this request. */
+void reading_decode(Reading *reading, const Profile *profile, const ProfileRequest *request,
+					const uint8_t *data);
 
 #endif

@@ -91,7 +91,9 @@ struct Meter
 	Contact contact;
 	Poll poll;
 	int64_t last_read_at;
-	int64_t probe_at; /* monotonic; a lost meter is left alone until then */
+	int64_t clock_drift_s; /* meter's clock minus ours at the last poll that read it */
+	bool clock_off;		   /* by more than is daily routine, as logged */
+	int64_t probe_at;	   /* monotonic; a lost meter is left alone until then */
 	int64_t probe_pause;
 	int probe_skipped; /* grid points since the last probe */
 	Command *command;  /* in progress; further ones wait behind it */

@@ -17,6 +17,7 @@ PG_FUNCTION_INFO_V1(prepay_is_profile);
 #define MAX_STEPS 4
 #define MAX_CHECKS 4
 #define MAX_PERIODS 8
+#define MAX_DLT645_BYTES 196
 
 /* A member that must be there; kind is checked. */
 static const Doc *
@@ -112,8 +113,8 @@ list(const Doc *object, const char *key, int min, int max, const char *path, Doc
 static bool
 check_limits(const Doc *profile, int64 *max_registers, DocFault *fault)
 {
-	static const char *const known[] = { "max_regs", "max_gap",	  "gap_ms",		"timeout_ms",
-										 "tries",	 "tou_slots", "tou_tables", NULL };
+	static const char *const known[] = { "max_regs",  "max_gap",	"gap_ms", "timeout_ms", "tries",
+										 "tou_slots", "tou_tables", "forbid", NULL };
 	const Doc *limits = doc_get(profile, "limits");
 
 	*max_registers = 60;
@@ -128,30 +129,44 @@ check_limits(const Doc *profile, int64 *max_registers, DocFault *fault)
 		   integer(limits, "tries", 1, 5, false, "limits", fault, NULL);
 }
 
+/* Registers by address, or with DL/T 645 bytes behind an identification. */
 static bool
-check_block(const Doc *blocks, int index, int64 max_registers, DocFault *fault)
+check_place(const Doc *block, bool registers, int64 max_registers, const char *path,
+			DocFault *fault)
 {
-	static const char *const known[] = { "id", "fc", "addr", "n", "polled", NULL };
-	const Doc *block = &blocks->item[index];
-	const Doc *id;
+	static const char *const modbus[] = { "id", "fc", "addr", "n", "polled", NULL };
+	static const char *const dlt645[] = { "id", "di", "n", "polled", NULL };
 	int64 address = 0;
 	int64 count = 0;
+
+	if (!doc_has_only(block, registers ? modbus : dlt645, path, fault))
+		return false;
+	if (!registers)
+		return integer(block, "di", 0, PG_UINT32_MAX, true, path, fault, NULL) &&
+			   integer(block, "n", 1, MAX_DLT645_BYTES, true, path, fault, NULL);
+	if (!integer(block, "fc", 3, 4, true, path, fault, NULL) ||
+		!integer(block, "addr", 0, 65535, true, path, fault, &address) ||
+		!integer(block, "n", 1, max_registers, true, path, fault, &count))
+		return false;
+	if (address + count > 65536)
+		doc_fault(fault, path, NULL, "runs past address 0xFFFF");
+	return address + count <= 65536;
+}
+
+static bool
+check_block(const Doc *blocks, int index, bool registers, int64 max_registers, DocFault *fault)
+{
+	const Doc *block = &blocks->item[index];
+	const Doc *id;
 	char path[DOC_PATH_MAX];
 	int i;
 
 	doc_path_item(path, "blocks", index);
-	if (!doc_is(block, DOC_OBJECT, path, NULL, fault) || !doc_has_only(block, known, path, fault) ||
+	if (!doc_is(block, DOC_OBJECT, path, NULL, fault) ||
 		(id = need(block, "id", DOC_STRING, path, fault)) == NULL ||
-		!integer(block, "fc", 3, 4, true, path, fault, NULL) ||
-		!integer(block, "addr", 0, 65535, true, path, fault, &address) ||
-		!integer(block, "n", 1, max_registers, true, path, fault, &count) ||
+		!check_place(block, registers, max_registers, path, fault) ||
 		!optional(block, "polled", DOC_BOOL, path, fault))
 		return false;
-	if (address + count > 65536)
-	{
-		doc_fault(fault, path, NULL, "runs past address 0xFFFF");
-		return false;
-	}
 	for (i = 0; i < index; i++)
 		if (strcmp(doc_get(&blocks->item[i], "id")->text, id->text) == 0)
 		{
@@ -161,23 +176,34 @@ check_block(const Doc *blocks, int index, int64 max_registers, DocFault *fault)
 	return true;
 }
 
+/* Bytes of a type, 0 when there is no such type. A clock has one for each two letters of format. */
 static int
-type_registers(const char *type)
+type_bytes(const char *type, const Doc *format)
 {
-	if (strcmp(type, "u16") == 0 || strcmp(type, "i16") == 0 || strcmp(type, "bcd16") == 0)
-		return 1;
-	if (strcmp(type, "u32") == 0 || strcmp(type, "i32") == 0 || strcmp(type, "f32") == 0 ||
-		strcmp(type, "bcd32") == 0)
-		return 2;
-	if (strcmp(type, "u64") == 0 || strcmp(type, "i64") == 0 || strcmp(type, "f64") == 0)
-		return 4;
+	static const char *const by_bytes[][8] = { { "u8", "bcd8", NULL },
+											   { "u16", "i16", "bcd16", "sbcd16", NULL },
+											   { "u24", "bcd24", "sbcd24", NULL },
+											   { "u32", "i32", "f32", "bcd32", "sbcd32", NULL },
+											   { NULL },
+											   { "bcd48", NULL },
+											   { NULL },
+											   { "u64", "i64", "f64", NULL } };
+	int bytes;
+
+	if (strcmp(type, "clock_bcd") == 0 || strcmp(type, "clock_bin") == 0)
+		return format && strlen(format->text) <= 16 ? (int) strlen(format->text) / 2 : 0;
+	for (bytes = 1; bytes <= lengthof(by_bytes); bytes++)
+		if (one_of(type, by_bytes[bytes - 1]))
+			return bytes;
 	return 0;
 }
 
 /* "block+offset" must lie inside a block; gives the block. */
 static const Doc *
-find_block(const Doc *blocks, const char *at, int registers, const char *path, DocFault *fault)
+find_block(const Doc *blocks, const char *at, int bytes, bool registers, const char *path,
+		   DocFault *fault)
 {
+	int unit = registers ? 2 : 1;
 	const char *plus = strrchr(at, '+');
 	int64 offset;
 	int i;
@@ -185,7 +211,7 @@ find_block(const Doc *blocks, const char *at, int registers, const char *path, D
 	if (plus == NULL || plus == at || decimal_parse(plus + 1, 0, &offset) != DECIMAL_OK ||
 		offset < 0)
 	{
-		doc_fault(fault, path, "Write \"block+offset\", the offset in registers.",
+		doc_fault(fault, path, "Write \"block+offset\", the offset in registers (DL/T 645: bytes).",
 				  "\"at\" is \"%.60s\"", at);
 		return NULL;
 	}
@@ -197,7 +223,7 @@ find_block(const Doc *blocks, const char *at, int registers, const char *path, D
 		if (strlen(id) != plus - at || strncmp(id, at, plus - at) != 0)
 			continue;
 		(void) read_integer(doc_get(&blocks->item[i], "n"), &count);
-		if (offset + registers <= count)
+		if (offset * unit + bytes <= count * unit)
 			return &blocks->item[i];
 		doc_fault(fault, path, NULL, "\"at\" runs past the end of block \"%s\"", id);
 		return NULL;
@@ -207,17 +233,19 @@ find_block(const Doc *blocks, const char *at, int registers, const char *path, D
 }
 
 static bool
-check_point(const Doc *blocks, const Doc *point, const char *path, bool *has_kwh, DocFault *fault)
+check_point(const Doc *blocks, const Doc *point, bool registers, const char *path, bool *has_kwh,
+			DocFault *fault)
 {
 	static const char *const known[] = { "name",	 "index",	"period",  "at",	"type",
 										 "order",	 "exp10",	"mask",	   "unit",	"map",
 										 "decimals", "modulus", "invalid", "title", "obis",
-										 "verified", NULL };
+										 "verified", "format",	NULL };
 	const Doc *name;
 	const Doc *at;
 	const Doc *type;
 	const Doc *block;
 	const Doc *polled;
+	int bytes;
 
 	if (!doc_is(point, DOC_OBJECT, path, NULL, fault) || !doc_has_only(point, known, path, fault) ||
 		(name = need(point, "name", DOC_STRING, path, fault)) == NULL ||
@@ -225,17 +253,22 @@ check_point(const Doc *blocks, const Doc *point, const char *path, bool *has_kwh
 		(type = need(point, "type", DOC_STRING, path, fault)) == NULL ||
 		!optional(point, "order", DOC_STRING, path, fault) ||
 		!optional(point, "map", DOC_OBJECT, path, fault) ||
+		!optional(point, "format", DOC_STRING, path, fault) ||
 		!integer(point, "exp10", -9, 6, false, path, fault, NULL) ||
 		!integer(point, "index", 1, MAX_PERIODS, strcmp(name->text, "period_kwh") == 0, path, fault,
 				 NULL))
 		return false;
-	if (type_registers(type->text) == 0)
+	bytes = type_bytes(type->text, doc_get(point, "format"));
+	if (bytes == 0 || (registers && bytes % 2 != 0))
 	{
-		doc_fault(fault, path, "Types: u16 u32 u64 i16 i32 i64 f32 f64 bcd16 bcd32.",
-				  "unknown type \"%.40s\"", type->text);
+		doc_fault(
+			fault, path,
+			"Types: u16 u32 u64 i16 i32 i64 f32 f64 bcd16 bcd32 bcd48 sbcd16 sbcd32, clock_bcd"
+			" and clock_bin with a format; with DL/T 645 also u8 u24 bcd8 bcd24 sbcd24.",
+			"unknown type \"%.40s\"", type->text);
 		return false;
 	}
-	block = find_block(blocks, at->text, type_registers(type->text), path, fault);
+	block = find_block(blocks, at->text, bytes, registers, path, fault);
 	if (block == NULL)
 		return false;
 	if (strcmp(name->text, "relay_closed") == 0 && doc_get(point, "map") == NULL)
@@ -251,7 +284,7 @@ check_point(const Doc *blocks, const Doc *point, const char *path, bool *has_kwh
 }
 
 static bool
-check_points(const Doc *profile, const Doc *blocks, DocFault *fault)
+check_points(const Doc *profile, const Doc *blocks, bool registers, DocFault *fault)
 {
 	const Doc *points = list(profile, "points", 1, MAX_POINTS, "", fault);
 	bool has_kwh = false;
@@ -264,7 +297,7 @@ check_points(const Doc *profile, const Doc *blocks, DocFault *fault)
 		char path[DOC_PATH_MAX];
 
 		doc_path_item(path, "points", i);
-		if (!check_point(blocks, &points->item[i], path, &has_kwh, fault))
+		if (!check_point(blocks, &points->item[i], registers, path, &has_kwh, fault))
 			return false;
 	}
 	if (!has_kwh)
@@ -309,18 +342,25 @@ check_reference(const Doc *profile, const Doc *command, const Doc *reference, co
 }
 
 static bool
-check_step(const Doc *step, const char *path, DocFault *fault)
+check_step(const Doc *step, bool registers, const char *path, DocFault *fault)
 {
-	static const char *const known[] = { "fc", "addr", "data", "answer_pdu", NULL };
+	static const char *const modbus[] = { "fc", "addr", "data", "answer_pdu", NULL };
+	static const char *const dlt645[] = { "fc", "data", NULL };
 	int64 function = 0;
 
-	if (!doc_is(step, DOC_OBJECT, path, NULL, fault) || !doc_has_only(step, known, path, fault) ||
+	if (!doc_is(step, DOC_OBJECT, path, NULL, fault) ||
+		!doc_has_only(step, registers ? modbus : dlt645, path, fault) ||
 		!integer(step, "fc", 6, 127, true, path, fault, &function) ||
-		!integer(step, "addr", 0, 65535, true, path, fault, NULL) ||
+		!integer(step, "addr", 0, 65535, registers, path, fault, NULL) ||
 		need(step, "data", DOC_STRING, path, fault) == NULL ||
 		!integer(step, "answer_pdu", 0, 253, false, path, fault, NULL))
 		return false;
-	if (function == 6 || function == 16 || function >= 0x20)
+	if (!registers && function != 0x14 && function != 0x1c)
+	{
+		doc_fault(fault, path, NULL, "\"fc\" must be 0x14 or 0x1C");
+		return false;
+	}
+	if (!registers || function == 6 || function == 16 || function >= 0x20)
 		return true;
 	doc_fault(fault, path, NULL, "\"fc\" must be 6, 16 or a vendor function from 0x20");
 	return false;
@@ -331,9 +371,24 @@ check_read_back(const Doc *profile, const Doc *command, const Doc *check, const 
 				DocFault *fault)
 {
 	static const char *const known[] = { "fc", "addr", "n", "eq", NULL };
+	static const char *const by_flag[] = { "point", "is", NULL };
+	static const char *const by_clock[] = { "point", "within_s", NULL };
+	const Doc *point;
 
 	if (!doc_is(check, DOC_OBJECT, path, NULL, fault))
 		return false;
+	if (doc_get(check, "is") || doc_get(check, "within_s"))
+	{
+		if (!doc_has_only(check, doc_get(check, "is") ? by_flag : by_clock, path, fault) ||
+			(point = need(check, "point", DOC_STRING, path, fault)) == NULL ||
+			!optional(check, "is", DOC_BOOL, path, fault) ||
+			!integer(check, "within_s", 1, 3600, false, path, fault, NULL))
+			return false;
+		if (has_point(profile, point->text))
+			return true;
+		doc_fault(fault, path, NULL, "\"%.40s\" is no point of the profile", point->text);
+		return false;
+	}
 	if (doc_get(check, "point"))
 		return check_reference(profile, command, check, path, fault);
 	return doc_has_only(check, known, path, fault) &&
@@ -348,6 +403,7 @@ check_sequences(const Doc *profile, const Doc *command, const char *path, DocFau
 {
 	const Doc *steps = list(command, "steps", 1, MAX_STEPS, path, fault);
 	const Doc *checks = steps ? list(command, "verify", 1, MAX_CHECKS, path, fault) : NULL;
+	bool registers = strcmp(doc_get(profile, "protocol")->text, "modbus") == 0;
 	char items[DOC_PATH_MAX];
 	char item[DOC_PATH_MAX];
 	int i;
@@ -358,7 +414,7 @@ check_sequences(const Doc *profile, const Doc *command, const char *path, DocFau
 	for (i = 0; i < steps->n; i++)
 	{
 		doc_path_item(item, items, i);
-		if (!check_step(&steps->item[i], item, fault))
+		if (!check_step(&steps->item[i], registers, item, fault))
 			return false;
 	}
 	doc_path_key(items, path, "verify");
@@ -433,6 +489,7 @@ profile_check(const Doc *profile, DocFault *fault)
 	const Doc *blocks;
 	const Doc *protocol;
 	int64 max_registers;
+	bool registers;
 	int i;
 
 	if (!doc_is(profile, DOC_OBJECT, "", NULL, fault) || !doc_has_only(profile, known, "", fault) ||
@@ -446,15 +503,16 @@ profile_check(const Doc *profile, DocFault *fault)
 		!check_limits(profile, &max_registers, fault) ||
 		(blocks = list(profile, "blocks", 1, MAX_BLOCKS, "", fault)) == NULL)
 		return false;
-	if (strcmp(protocol->text, "modbus") != 0)
+	registers = strcmp(protocol->text, "modbus") == 0;
+	if (!registers && strcmp(protocol->text, "dlt645") != 0)
 	{
-		doc_fault(fault, "protocol", NULL, "must be modbus");
+		doc_fault(fault, "protocol", NULL, "must be modbus or dlt645");
 		return false;
 	}
 	for (i = 0; i < blocks->n; i++)
-		if (!check_block(blocks, i, max_registers, fault))
+		if (!check_block(blocks, i, registers, max_registers, fault))
 			return false;
-	return check_points(profile, blocks, fault) && check_commands(profile, fault) &&
+	return check_points(profile, blocks, registers, fault) && check_commands(profile, fault) &&
 		   list(profile, "source", 1, 1000, "", fault) != NULL &&
 		   list(profile, "vectors", 1, 1000, "", fault) != NULL;
 }

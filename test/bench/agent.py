@@ -107,9 +107,10 @@ class Run:
         ports = [o.port + i for i in range(o.gateways)]
         psql("INSERT INTO prepay.meter_model (code, profile) VALUES ('bench', '%s')"
              % json.dumps(model(o.registers)))
-        psql("INSERT INTO prepay.gateway (site_id, code, agent, address, poll_interval)"
-             " SELECT 1, 'G' || n, 'gw', '127.0.0.1:' || %d + n, interval '%d s'"
-             " FROM generate_series(0, %d) AS n" % (o.port, o.interval, o.gateways - 1))
+        psql("INSERT INTO prepay.gateway (site_id, code, agent, address, poll_interval, options)"
+             " SELECT 1, 'G' || n, 'gw', '127.0.0.1:' || %d + n, interval '%d s',"
+             " '{\"window\": %d, \"poll\": \"%s\"}' FROM generate_series(0, %d) AS n"
+             % (o.port, o.interval, o.window, o.poll, o.gateways - 1))
         psql("INSERT INTO prepay.meter (site_id, code, gateway_id, unit_id, model)"
              " SELECT 1, 'M' || n, 1 + n %% %d, 1 + n / %d, 'bench'"
              " FROM generate_series(0, %d) AS n" % (o.gateways, o.gateways, o.meters - 1))
@@ -170,6 +171,8 @@ def main():
     parser.add_argument("--gateways", type=int, default=1000)
     parser.add_argument("--registers", type=int, default=48)
     parser.add_argument("--interval", type=int, default=1)
+    parser.add_argument("--window", type=int, default=1)
+    parser.add_argument("--poll", choices=("grid", "spread"), default="grid")
     parser.add_argument("--dead", type=int, default=0, help="per cent of the meters silent")
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--settle", type=int, default=8)

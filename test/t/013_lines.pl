@@ -20,7 +20,7 @@ my @meters = map { my $g = $_; map { my $m = "$g-$_"; $unit{$m} = $_; sprintf '%
 my $sim = start_simulator($folder, '2026-01-05T00:00:00+08:00', [ 'tcp', 'window', 'over_tcp rtu', 'serial rtu=9600', 'tls' ], \@meters);
 my @programs = ($sim->{program});
 
-END { stop_program($_) foreach reverse @programs; }
+END { local $?; stop_program($_) foreach reverse @programs; }
 
 # A null modem between a path and a port of the simulator, and one to a slave of pymodbus.
 sub tty

@@ -2,7 +2,9 @@
  * test_profile.c
  *		Replay of the vectors of every shipped profile, the planner, and refusal of faulty profiles.
  */
-#include "frame.h"
+#include "clock.h"
+#include "clock_fields.h"
+#include "dlt645.h"
 #include "planner.h"
 #include "profile.h"
 #include "reading.h"
@@ -56,6 +58,14 @@ compare(const char *name, const json_t *expect, const Reading *reading)
 		assert_number(expect, reading->reverse_kwh);
 	else if (strcmp(name, "kw") == 0)
 		assert_number(expect, reading->kw);
+	else if (strcmp(name, "meter_clock") == 0)
+	{
+		char text[CLOCK_TEXT_SIZE];
+
+		assert_true(reading->meter_clock.known);
+		clock_format(reading->meter_clock.units * USEC_PER_SEC, text);
+		assert_string_equal(text, json_string_value(expect));
+	}
 	else if (strcmp(name, "meter_balance") == 0)
 		assert_number(expect, reading->meter_balance);
 	else if (strcmp(name, "purchase_count") == 0)
@@ -73,6 +83,15 @@ compare(const char *name, const json_t *expect, const Reading *reading)
 		fail_msg("vector expects an unknown point %s", name);
 }
 
+static FrameAnswer
+check_answer(const Profile *profile, const uint8_t *request, size_t request_len,
+			 const uint8_t *answer, size_t answer_len)
+{
+	return profile->protocol == FRAME_DLT645
+			   ? dlt645_check(request, request_len, answer, answer_len)
+			   : frame_check(request, request_len, answer, answer_len);
+}
+
 static void
 replay_block(const Profile *profile, const json_t *vector)
 {
@@ -84,7 +103,9 @@ replay_block(const Profile *profile, const json_t *vector)
 	size_t request_len = hex(vector, "request", request);
 	size_t answer_len = hex(vector, "response", answer);
 	const char *name;
+	const uint8_t *data;
 	json_t *expect;
+	ProfileRequest asked;
 	Reading reading;
 
 	for (int i = 0; i < profile->blocks; i++)
@@ -93,12 +114,14 @@ replay_block(const Profile *profile, const json_t *vector)
 			block = &profile->block[i];
 	}
 	assert_non_null(block);
-	assert_int_equal(frame_read_request(own, block->function, block->address, block->count),
-					 request_len);
+	asked = (ProfileRequest){ block->function, block->address, block->count, false };
+	assert_int_equal(profile_request_pdu(profile, &asked, own), request_len);
 	assert_memory_equal(own, request, request_len);
-	assert_int_equal(frame_check(request, request_len, answer, answer_len), ANSWER_GOOD);
+	assert_int_equal(check_answer(profile, request, request_len, answer, answer_len), ANSWER_GOOD);
+	data = profile_answer_data(profile, &asked, answer, answer_len);
+	assert_non_null(data);
 	reading_init(&reading, 1, profile);
-	reading_decode(&reading, profile, block->function, block->address, block->count, answer + 2);
+	reading_decode(&reading, profile, &asked, data);
 	json_object_foreach(json_object_get(vector, "expect"), name, expect)
 		compare(name, expect, &reading);
 }
@@ -111,7 +134,7 @@ replay_command(const Profile *profile, const json_t *vector)
 	uint8_t request[FRAME_PDU_MAX];
 	uint8_t answer[FRAME_PDU_MAX];
 	uint8_t own[FRAME_PDU_MAX];
-	uint8_t data[4 * PROFILE_MAX_TOKENS];
+	ProfileContext context = { INT64_C(1767584096) * USEC_PER_SEC, { 2, 0, 0, 0 }, { 1, 2, 3, 4 } };
 	int64_t args[PROFILE_MAX_ARGS] = { 0 };
 	size_t request_len = hex(vector, "request", request);
 	size_t answer_len = hex(vector, "response", answer);
@@ -127,11 +150,10 @@ replay_command(const Profile *profile, const json_t *vector)
 		else
 			assert_true(decimal_parse(json_string_value(arg), command->arg[i].decimals, &args[i]));
 	}
-	len = profile_data_bytes(&command->step[0].data, args, data);
-	len = frame_write_request(own, command->step[0].function, command->step[0].address, data, len);
+	len = profile_step_pdu(profile, &command->step[0], args, &context, own);
 	assert_int_equal(len, request_len);
 	assert_memory_equal(own, request, len);
-	assert_int_equal(frame_check(request, request_len, answer, answer_len), ANSWER_GOOD);
+	assert_int_equal(check_answer(profile, request, request_len, answer, answer_len), ANSWER_GOOD);
 	if (command->step[0].answer_pdu)
 		assert_int_equal(answer_len, command->step[0].answer_pdu);
 }
@@ -144,7 +166,7 @@ replay(void **state)
 
 	(void) state;
 	assert_int_equal(glob(PROFILE_FOLDER "/*.json", 0, NULL, &files), 0);
-	assert_int_equal(files.gl_pathc, 13);
+	assert_int_equal(files.gl_pathc, 14);
 	for (size_t i = 0; i < files.gl_pathc; i++)
 	{
 		json_error_t error;
@@ -216,6 +238,13 @@ planner(void **state)
 	profile = parse_changed("{\"limits\": {\"max_regs\": 17, \"max_gap\": 6}}");
 	assert_int_equal(profile->merged.count, 2);
 	profile_drop(profile);
+	/* A register in the hole that the meter refuses. */
+	profile = parse_changed("{\"limits\": {\"max_gap\": 6, \"forbid\": [[\"0x53\", \"0x53\"]]}}");
+	assert_int_equal(profile->merged.count, 3);
+	profile_drop(profile);
+	profile = parse_changed("{\"limits\": {\"max_gap\": 6, \"forbid\": [[\"0x59\", \"0x60\"]]}}");
+	assert_int_equal(profile->merged.count, 2);
+	profile_drop(profile);
 }
 
 /* Each fault is named with its path. */
@@ -229,7 +258,8 @@ faulty(void **state)
 		const char *says;
 	} cases[] = {
 		{ "colour", "\"red\"", "(top): unknown key \"colour\"" },
-		{ "protocol", "\"dlms\"", "\"protocol\" must be modbus" },
+		{ "protocol", "\"dlms\"", "\"protocol\" must be modbus or dlt645" },
+		{ "limits", "{\"forbid\": [[\"0x09\", \"0x08\"]]}", "limits: \"forbid\"" },
 		{ "rev", "0", "\"rev\" must be" },
 		{ "limits", "{\"max_regs\": 126}", "limits: \"max_regs\"" },
 		{ "limits", "{\"maxregs\": 12}", "limits: unknown key" },
@@ -310,18 +340,20 @@ partial_answer(void **state)
 {
 	static const uint8_t registers[] = { 0, 0, 0, 100 };
 	Profile *profile = parse_changed("{}");
+	ProfileRequest request = { 3, 0x0000, 2, true };
 	Reading reading;
 
 	(void) state;
 	reading_init(&reading, 9, profile);
-	reading_decode(&reading, profile, 3, 0x0000, 2, registers);
+	reading_decode(&reading, profile, &request, registers);
 	assert_true(reading.kwh.known);
 	assert_int_equal(reading.kwh.units, 100);
 	assert_false(reading.period_kwh[0].known);
 	assert_false(reading.meter_balance.known);
 	assert_int_equal(reading.relay_closed, -1);
 	reading_init(&reading, 9, profile);
-	reading_decode(&reading, profile, 4, 0x0000, 2, registers);
+	request.function = 4;
+	reading_decode(&reading, profile, &request, registers);
 	assert_false(reading.kwh.known);
 	profile_drop(profile);
 }
@@ -333,5 +365,6 @@ main(void)
 										cmocka_unit_test(faulty),
 										cmocka_unit_test(partial_answer) };
 
+	assert_true(clock_set_zone("Asia/Shanghai"));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,7 +109,52 @@ def eastron(power_address):
     ]
 
 
+def di(identification):
+    return struct.pack("<I", identification)
+
+
+def low_first(digits):
+    """Packed BCD as DL/T 645 sends it."""
+    return bytes.fromhex(digits)[::-1]
+
+
+def dlt645_read(block, identification, value, expect, title=None):
+    vector = {"block": block}
+    if title:
+        vector["title"] = title
+    vector["request"] = (b"\x11" + di(identification)).hex()
+    vector["response"] = (b"\x91" + di(identification) + value).hex()
+    vector["expect"] = expect
+    return vector
+
+
+# 2026-01-05 11:34:56 in Shanghai, a Monday; the password is of level 2, the operator 1 2 3 4.
+SECRETS = bytes([2, 0, 0, 0, 1, 2, 3, 4])
+
+
+def dlt645_relay(command, order):
+    # Valid for five minutes: 11:39:56.
+    data = SECRETS + bytes([order, 0]) + bytes.fromhex("563911050126")
+    return {"command": command, "args": {}, "request": (b"\x1c" + data).hex(), "response": "9c"}
+
+
 VECTORS = {
+    "dlt645-2007": [
+        dlt645_read("total", 0x00010000, low_first("12345678"), {"kwh": "123456.78"}),
+        dlt645_read("reverse", 0x00020000, low_first("00000005"), {"reverse_kwh": "0.05"}),
+        dlt645_read("power", 0x02030000, low_first("012345"), {"kw": "1.2345"}),
+        dlt645_read("power", 0x02030000, low_first("812345"), {"kw": "-1.2345"}, "feeding in"),
+        dlt645_read("state", 0x04000503, bytes([0x00, 0x01]), {"relay_closed": True}),
+        dlt645_read("state", 0x04000503, bytes([0x10, 0x00]), {"relay_closed": False}),
+        dlt645_read("clock", 0x0400010C, low_first("26010501113456"),
+                    {"meter_clock": "2026-01-05T03:34:56.000000+00:00"}),
+        dlt645_relay("trip", 0x1A),
+        dlt645_relay("close", 0x1C),
+        dlt645_relay("keep_on", 0x3A),
+        {"command": "set_clock", "args": {},
+         "request": (b"\x14" + di(0x04000101) + SECRETS + low_first("26010501")).hex(),
+         "response": "94"},
+    ],
     "acrel-ddsy1352": acrel_prepaid(True),
     "acrel-dtsy1352": acrel_prepaid(False),
     "acrel-dtsd1352": [
