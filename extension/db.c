@@ -282,7 +282,6 @@ db_scan(DbQuery *query, const Datum *args, DbTakeRow take, void *context)
 						  .take = take,
 						  .context = context };
 	SPIExecuteOptions options = { .dest = &scan.receiver };
-	int result;
 	int i;
 
 	prepare(query);
@@ -295,9 +294,19 @@ db_scan(DbQuery *query, const Datum *args, DbTakeRow take, void *context)
 		options.params->params[i].pflags = PARAM_FLAG_CONST;
 		options.params->params[i].ptype = query->type[i];
 	}
-	result = SPI_execute_plan_extended(query->plan, &options);
-	if (result < 0)
-		elog(ERROR, "cannot run \"%s\": %s", query->sql, SPI_result_code_string(result));
+	plan_for_many_rows(true);
+	PG_TRY();
+	{
+		int result = SPI_execute_plan_extended(query->plan, &options);
+
+		if (result < 0)
+			elog(ERROR, "cannot run \"%s\": %s", query->sql, SPI_result_code_string(result));
+	}
+	PG_FINALLY();
+	{
+		plan_for_many_rows(false);
+	}
+	PG_END_TRY();
 	MemoryContextDelete(scan.row);
 }
 

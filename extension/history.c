@@ -240,37 +240,50 @@ find_edges(const Site *site, Datum meters, int n, TimestampTz from, TimestampTz 
 	}
 }
 
+/* Of each meter the readings from its first to its last time. */
+static void
+scan_around(const Site *site, Datum meters, const TimestampTz *first, const TimestampTz *last,
+			int n, TakeReading *take)
+{
+	static DbQuery query = {
+		"SELECT " READING_COLUMNS " FROM unnest($2::int[], $3::timestamptz[], $4::timestamptz[])"
+		" AS m (meter_id, first, last) JOIN prepay.reading r ON r.site_id = $1"
+		" AND r.meter_id = m.meter_id AND r.read_at >= m.first AND r.read_at <= m.last",
+		4,
+		{ INT4OID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), meters, db_array_time(first, n),
+					 db_array_time(last, n) };
+
+	db_scan(&query, args, take_reading, take);
+}
+
 /* What lies in [from, to) is read for all meters at once, what lies around it for each. */
 static void
-scan_readings(const Site *site, const int32 *meter_id, int n, TimestampTz from, TimestampTz to,
+scan_readings(const Site *site, Datum meters, int n, TimestampTz from, TimestampTz to,
 			  TakeReading *take)
 {
-	static DbQuery inner = { "SELECT " READING_COLUMNS " FROM prepay.reading r WHERE r.site_id = $1"
+	static DbQuery query = { "SELECT " READING_COLUMNS " FROM prepay.reading r WHERE r.site_id = $1"
 							 " AND r.meter_id = ANY ($2) AND r.read_at >= $3 AND r.read_at < $4",
 							 4,
 							 { INT4OID, INT4ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID } };
-	static DbQuery outer = {
-		"SELECT " READING_COLUMNS " FROM unnest($2::int[], $5::timestamptz[], $6::timestamptz[])"
-		" AS m (meter_id, first, last) CROSS JOIN LATERAL ("
-		" SELECT * FROM prepay.reading r WHERE r.site_id = $1 AND r.meter_id = m.meter_id"
-		"  AND r.read_at >= m.first AND r.read_at < $3"
-		" UNION ALL"
-		" SELECT * FROM prepay.reading r WHERE r.site_id = $1 AND r.meter_id = m.meter_id"
-		"  AND r.read_at >= $4 AND r.read_at <= m.last) r",
-		6,
-		{ INT4OID, INT4ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZARRAYOID,
-		  TIMESTAMPTZARRAYOID }
-	};
+	Datum args[4] = { Int32GetDatum(site->site_id), meters, TimestampTzGetDatum(from),
+					  TimestampTzGetDatum(to) };
 	TimestampTz *first = palloc(sizeof(TimestampTz) * n);
 	TimestampTz *last = palloc(sizeof(TimestampTz) * n);
-	Datum args[6] = { Int32GetDatum(site->site_id), db_array_int32(meter_id, n),
-					  TimestampTzGetDatum(from), TimestampTzGetDatum(to) };
+	TimestampTz *bound = palloc(sizeof(TimestampTz) * n);
+	int i;
 
-	find_edges(site, args[1], n, from, to, first, last);
-	args[4] = db_array_time(first, n);
-	args[5] = db_array_time(last, n);
-	db_scan(&outer, args, take_reading, take);
-	db_scan(&inner, args, take_reading, take);
+	find_edges(site, meters, n, from, to, first, last);
+	for (i = 0; i < n; i++)
+		bound[i] = from == DT_NOBEGIN ? from : from - 1;
+	scan_around(site, meters, first, bound, n, take);
+	db_scan(&query, args, take_reading, take);
+	if (to == DT_NOEND)
+		return;
+	for (i = 0; i < n; i++)
+		bound[i] = to;
+	scan_around(site, meters, bound, last, n, take);
 }
 
 static Believed *
@@ -408,7 +421,7 @@ history_load_meters(const Site *site, const int32 *meter_id, int n, TimestampTz 
 		history->meter[i].meter_id = meter_id[i];
 	load_facts(site, meters, history);
 	load_cuts(site, meters, history);
-	scan_readings(site, meter_id, n, from, to, &take);
+	scan_readings(site, meters, n, from, to, &take);
 	for (i = 0; i < n; i++)
 		sort_readings(&history->meter[i]);
 	apply_marks(site, meters, history);

@@ -98,6 +98,12 @@ extern int history_terms(const History *history, int32 account_id, const Term **
  */
 extern void history_range(const MeterHistory *meter, TimestampTz from, TimestampTz to, int *begin,
 						  int *end);
+/*
+ * Supply was off: meters of the account were seen with an open relay in [from, to), and
+ * none with a closed one. All readings count for that.
+ */
+extern bool history_shows_cut(const History *history, int32 account_id, TimestampTz from,
+							  TimestampTz to);
 /* The facts in force at an instant. */
 extern const MeterFacts *history_facts(const MeterHistory *meter, TimestampTz instant);
 

@@ -68,6 +68,31 @@ history_range(const MeterHistory *meter, TimestampTz from, TimestampTz to, int *
 	*end = Min(last + 1, meter->n);
 }
 
+bool
+history_shows_cut(const History *history, int32 account_id, TimestampTz from, TimestampTz to)
+{
+	const Term *term;
+	int n = history_terms(history, account_id, &term);
+	bool open = false;
+	int i;
+	int k;
+
+	for (i = 0; i < n; i++)
+	{
+		const MeterHistory *meter = history_meter(history, term[i].meter_id);
+		TimestampTz end = Min(to, term[i].to);
+		TimestampTz begin = Max(from, term[i].from);
+
+		for (k = readings_before(meter, begin); k < meter->n && meter->reading[k].read_at < end;
+			 k++)
+			if (meter->reading[k].relay_closed == 1)
+				return false;
+			else if (meter->reading[k].relay_closed == 0)
+				open = true;
+	}
+	return open;
+}
+
 const MeterFacts *
 history_facts(const MeterHistory *meter, TimestampTz instant)
 {

@@ -9,6 +9,9 @@
  * plans do not depend on when a backend was started. That goes for the checks of
  * foreign keys, too, which run as the owner of the table.
  *
+ * A statement that reads many rows at once (db_scan) is the exception: they lie together,
+ * so it goes by bitmap and sees each page once.
+ *
  * "Runs as the storage owner" is asked of the server's current user, which an abort
  * sets back by itself.
  */
@@ -28,6 +31,7 @@
 static planner_hook_type next_planner = NULL;
 static get_relation_info_hook_type next_relation_info = NULL;
 static Oid storage_owner = InvalidOid;
+static bool many_rows = false;
 
 static bool
 is_ours(void)
@@ -74,6 +78,7 @@ static PlannedStmt *
 plan(Query *parse, const char *text, int options, ParamListInfo params)
 {
 	bool seqscan = enable_seqscan;
+	bool indexscan = enable_indexscan;
 	bool bitmapscan = enable_bitmapscan;
 	bool hashjoin = enable_hashjoin;
 	bool mergejoin = enable_mergejoin;
@@ -82,7 +87,9 @@ plan(Query *parse, const char *text, int options, ParamListInfo params)
 
 	if (!is_ours())
 		return plan_next(parse, text, options, params);
-	enable_seqscan = enable_bitmapscan = false;
+	enable_seqscan = false;
+	enable_indexscan = !many_rows;
+	enable_bitmapscan = many_rows;
 	enable_hashjoin = enable_mergejoin = jit_enabled = false;
 	PG_TRY();
 	{
@@ -91,6 +98,7 @@ plan(Query *parse, const char *text, int options, ParamListInfo params)
 	PG_FINALLY();
 	{
 		enable_seqscan = seqscan;
+		enable_indexscan = indexscan;
 		enable_bitmapscan = bitmapscan;
 		enable_hashjoin = hashjoin;
 		enable_mergejoin = mergejoin;
@@ -104,6 +112,12 @@ void
 plan_for(Oid owner)
 {
 	storage_owner = owner;
+}
+
+void
+plan_for_many_rows(bool many)
+{
+	many_rows = many;
 }
 
 void

@@ -79,6 +79,9 @@ extern void rerate_compute(const Site *site, const RerateAsk *ask, RerateResult 
 
 /* The first local day the account can owe anything for: of its opening, or of its first meter. */
 extern int32 rerate_first_day(const Site *site, int32 account_id);
+/* Narrow a range of days to those on which standing charges fall. */
+extern void rerate_standing_days(const Site *site, const Account *account, int32 *from_day,
+								 int32 *to_day);
 /* Standing charges of the days [from_day, to_day) from the account's opening on, with surcharges.
  */
 extern void rerate_standing(const Site *site, const Account *account, int32 from_day, int32 to_day,

@@ -150,6 +150,16 @@ rerate_first_day(const Site *site, int32 account_id)
 }
 
 void
+rerate_standing_days(const Site *site, const Account *account, int32 *from_day, int32 *to_day)
+{
+	/* A meter may have been given for a time before the account was opened. */
+	int32 opened = opened_day(site, account->account_id);
+
+	*from_day = Max(*from_day, opened);
+	*to_day = seal_standing_to(account, *to_day);
+}
+
+void
 rerate_standing(const Site *site, const Account *account, int32 from_day, int32 to_day,
 				BillVec *bill)
 {
@@ -158,9 +168,8 @@ rerate_standing(const Site *site, const Account *account, int32 from_day, int32 
 
 	if (from_day >= to_day || !seal_site_has_standing(site))
 		return;
-	/* A meter may have been given for a time before the account was opened. */
-	day = opened_day(site, account->account_id);
-	for (day = Max(from_day, day); day < seal_standing_to(account, to_day); day++)
+	rerate_standing_days(site, account, &from_day, &to_day);
+	for (day = from_day; day < to_day; day++)
 		seal_standing_bill(site, account, &rules, day, bill);
 }
 

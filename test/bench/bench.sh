@@ -3,16 +3,17 @@
 # machine, not for records: samples of the sides alternate, medians are taken, and CPU time stands beside
 # wall time, because a machine is seldom idle.
 #
-#   BENCH="batch trigger row"  what to measure                BENCH_TOWNS="10000:flat 10000:rich 100000:flat"
+#   BENCH="batch trigger row proof"  what to measure          BENCH_TOWNS="10000:flat 10000:rich 100000:flat"
 #   BENCH_SAMPLES=7            of each side                   BENCH_BATCHES=96   batches of 1 000 in a sample
-#   BENCH_SECONDS=8            of each run of one-row INSERTs
+#   BENCH_SECONDS=8            of each run of one-row INSERTs BENCH_METERS=1000  whose month is back-tested
 #
 # batch: rated readings in batches of 1 000 beside plain SQL that writes the same without rating. trigger: the
 # same logic as PL/pgSQL row triggers, in towns of the first one's size. row: one-row INSERTs of 8 clients, with
 # fsync and synchronous_commit on, then off as an agent that keeps a spool may have it, in the first town.
+# proof: backtest() and explain() of a month.
 set -eu
 cd "$(dirname "$0")/../.."
-what=${BENCH:-batch trigger row}
+what=${BENCH:-batch trigger row proof}
 towns=${BENCH_TOWNS:-10000:flat 10000:rich 100000:flat}
 samples=${BENCH_SAMPLES:-7}
 batches=${BENCH_BATCHES:-96}
@@ -55,6 +56,7 @@ quiet -c 'CREATE TABLE sample (accounts int, tariff text, side text, n numeric, 
 # ---- towns ----
 
 wants() { case " $what " in *" $1 "*) ;; *) return 1 ;; esac; }
+wants batch || wants trigger || wants row || towns=
 call() { quiet -d "$1" -c "SET prepay.now = '2026-03-01 00:00+08'" -c "$2"; }
 first=${towns%% *}
 sides() # town: what is measured there; row triggers in towns of the first one's size
@@ -131,6 +133,11 @@ if wants row; then
 		run_rows 'row plain async' row_plain "$seconds" '-c synchronous_commit=off'
 		hour=$((hour + 6))
 	done
+fi
+
+if wants proof; then
+	createdb proof
+	quiet -d proof -v meters="${BENCH_METERS:-1000}" -f test/bench/proof.sql
 fi
 
 quiet -f test/bench/report.sql

@@ -1,6 +1,7 @@
 # What is owed is a function of the set of readings: a random town is given the same readings in
 # order, shuffled, all in one statement, and in random batches with tick() in between. Balances and
-# every usage line come out the same, to the last digit, and explain() adds up to them.
+# every usage line come out the same, to the last digit, and explain() adds up to them. A site where
+# another tariff is in force costs what backtest() says of that tariff.
 use strict;
 use warnings;
 
@@ -163,16 +164,17 @@ foreach my $seed (@seeds)
 	note "seed $seed (PREPAY_SEED repeats it): $zone, ", scalar @reading, " readings, tariffs $tariff[0] $tariff[1]";
 	set_clock($node, POSIX::strftime('%Y-%m-%dT%H:%M:%S+00', gmtime $before));
 	install($node, $database);
-	foreach my $site (1 .. @way)
+	my $change_at = POSIX::strftime('%Y-%m-%dT%H:%M:%S+00', gmtime $change);
+	foreach my $site (1 .. @way + 1)
 	{
-		my $change_at = POSIX::strftime('%Y-%m-%dT%H:%M:%S+00', gmtime $change);
 		my $extra = $seed % 3 * 20;
+		# The last site has the second tariff for everybody, and all the time.
+		my $setting = $site <= @way ? "SELECT prepay.define_tariff('s$site/t', '$tariff[1]', '$change_at'); SELECT prepay.set_setting('s$site', 'tariff', 't')" : "SELECT prepay.set_setting('s$site', 'tariff', 'u')";
 
 		$node->safe_psql($database, qq{
 			SELECT prepay.create_site('s$site', 'Site', '$zone', 'EUR');
 			SELECT prepay.define_tariff('s$site/t', '$tariff[0]'), prepay.define_tariff('s$site/u', '$tariff[1]');
-			SELECT prepay.define_tariff('s$site/t', '$tariff[1]', '$change_at');
-			SELECT prepay.set_setting('s$site', 'tariff', 't');
+			$setting;
 			INSERT INTO prepay.meter (site_id, code, ratio) VALUES ($site, 'M1', 1), ($site, 'M2', 1), ($site, 'M3', 1.5), ($site, 'M4', 1), ($site, 'M5', 1);
 			INSERT INTO prepay.meter (site_id, code, register_max, rated_kw) VALUES ($site, 'M6', 1000, 9);
 			SELECT prepay.open_account('s$site/A1', 'One', meters => '{s$site/M1,s$site/M2,s$site/M6}', opening_balance => 100, key => 'o1', options => '{"tier_extra_kwh": $extra, "tier_start": 5.5}');
@@ -184,6 +186,7 @@ foreach my $seed (@seeds)
 	{
 		$node->safe_psql($database, $way[ $site - 1 ][1]->($site, @reading));
 	}
+	$node->safe_psql($database, at_once(@way + 1, @reading));
 	while ($node->safe_psql($database, 'SELECT prepay.tick(5)') > 0) { }
 
 	my %result;
@@ -209,6 +212,16 @@ foreach my $seed (@seeds)
 		same_lines($explained, $usage, "$how: explain() adds up to the usage");
 		is($node->safe_psql($database, "SELECT reason, count(*) FROM prepay.reading_review WHERE site_id = $site GROUP BY reason"), '', "$how: every reading is believed");
 	}
+	# A back-test of a tariff says what it costs where it is in force.
+	my $test_from = $before + int rand 10 * 86400;
+	my $range = qq{to_timestamp($test_from), to_timestamp($end - 86400 * 2)};
+	my $site = @way + 1;
+	same_lines(
+		$node->safe_psql($database, qq{SELECT account, trim_scale(kwh), trim_scale(draft_amount) FROM prepay.backtest('s1', '$tariff[1]', $range) ORDER BY 1}),
+		$node->safe_psql($database, qq{
+			SELECT account, trim_scale(kwh), trim_scale(amount) FROM prepay.backtest('s$site', '$tariff[1]', $range) ORDER BY 1}),
+		"seed $seed: backtest() gives the energy and the cost of the tariff in force");
+	is($node->safe_psql($database, qq{SELECT count(*) FROM prepay.backtest('s$site', '$tariff[1]', $range) WHERE difference <> 0}), 0, "seed $seed: the tariff in force differs by nothing");
 	# What the registers moved is what was rated: nothing lost at any edge.
 	my %moved;
 	foreach my $meter (1 .. $METERS)
