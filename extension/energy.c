@@ -54,12 +54,13 @@ load_vacancies(const Site *site, int32 meter_id, Vacancy **vacancy)
 	return n;
 }
 
-/* Told of each part of the energy between two readings that lies in [from, to). */
+/* Told of each part of the energy between two readings that lies in a time. */
 typedef void (*PartTold)(void *context, const EnergyPart *part, bool alone, int64 elapsed_us);
 
+/* The parts in time; of them those that touch [from, to), and perhaps a few more. */
 static void
-walk_parts(const Site *site, int32 meter_id, TimestampTz from, TimestampTz to, PartTold told,
-		   void *context)
+walk_parts(const Site *site, int32 meter_id, const Vacancy *time, TimestampTz from, TimestampTz to,
+		   PartTold told, void *context)
 {
 	History history;
 	const MeterHistory *meter;
@@ -67,7 +68,7 @@ walk_parts(const Site *site, int32 meter_id, TimestampTz from, TimestampTz to, P
 	const Believed *last = NULL;
 	int i;
 
-	history_load_meters(site, &meter_id, 1, from, to, &history);
+	history_load_meters(site, &meter_id, 1, Max(time->since, from), Min(time->until, to), &history);
 	meter = history_meter(&history, meter_id);
 	part = palloc(sizeof(EnergyPart) * (meter->n_cut + 1));
 	for (i = 0; i < meter->n; i++)
@@ -81,7 +82,7 @@ walk_parts(const Site *site, int32 meter_id, TimestampTz from, TimestampTz to, P
 			continue;
 		n = last ? history_parts(meter, last, reading, part) : 0;
 		for (k = 0; k < n; k++)
-			if (part[k].from >= from && part[k].to <= to && part[k].wh > 0)
+			if (part[k].from >= time->since && part[k].to <= time->until && part[k].wh > 0)
 				told(context, &part[k], n == 1, reading->read_at - last->read_at);
 		last = reading;
 	}
@@ -151,7 +152,7 @@ share_among_days(void *context, const EnergyPart *part, bool alone, int64 elapse
 }
 
 void
-energy_unpaid(const Site *site, int32 meter_id, EnergyDays *days)
+energy_unpaid(const Site *site, int32 meter_id, TimestampTz from, TimestampTz to, EnergyDays *days)
 {
 	Vacancy *vacancy;
 	int n = load_vacancies(site, meter_id, &vacancy);
@@ -162,8 +163,10 @@ energy_unpaid(const Site *site, int32 meter_id, EnergyDays *days)
 
 	for (i = 0; i < n; i++)
 	{
+		if (vacancy[i].since >= to || vacancy[i].until <= from)
+			continue;
 		work.vacancy = &vacancy[i];
-		walk_parts(site, meter_id, vacancy[i].since, vacancy[i].until, share_among_days, &work);
+		walk_parts(site, meter_id, &vacancy[i], from, to, share_among_days, &work);
 	}
 }
 
@@ -178,9 +181,10 @@ add_part(void *context, const EnergyPart *part, bool alone, int64 elapsed_us)
 int64
 energy_since(const Site *site, int32 meter_id, TimestampTz since)
 {
+	Vacancy time = { since, DT_NOEND };
 	int64 wh = 0;
 
-	walk_parts(site, meter_id, since, DT_NOEND, add_part, &wh);
+	walk_parts(site, meter_id, &time, DT_NOBEGIN, DT_NOEND, add_part, &wh);
 	return wh;
 }
 
@@ -302,7 +306,8 @@ prepay_unpaid_energy(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	db_enter(&session);
 	if (db_run(&exists, args) > 0)
-		energy_unpaid(site_get(PG_GETARG_INT32(0)), PG_GETARG_INT32(1), &days);
+		energy_unpaid(site_get(PG_GETARG_INT32(0)), PG_GETARG_INT32(1), DT_NOBEGIN, DT_NOEND,
+					  &days);
 	for (i = 0; i < days.n; i++)
 	{
 		const EnergyDay *day = &days.item[i];

@@ -34,8 +34,9 @@ typedef struct EnergyDays
 	EnergyDay *item; /* ascending; days without energy are left out */
 } EnergyDays;
 
-/* A meter's unpaid energy by local day, of all time. */
-extern void energy_unpaid(const Site *site, int32 meter_id, EnergyDays *days);
+/* A meter's unpaid energy by local day: of the days [from, to) touches, and perhaps others. */
+extern void energy_unpaid(const Site *site, int32 meter_id, TimestampTz from, TimestampTz to,
+						  EnergyDays *days);
 /* Energy in Wh its believed readings show from a time on, up to the last one. */
 extern int64 energy_since(const Site *site, int32 meter_id, TimestampTz since);
 

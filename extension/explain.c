@@ -19,6 +19,7 @@
 #include "code.h"
 #include "db.h"
 #include "explain.h"
+#include "range.h"
 #include "tariff_store.h"
 
 PG_FUNCTION_INFO_V1(prepay_explain);
@@ -298,23 +299,6 @@ add_charges(Explain *explain, const Account *account, const RerateResult *result
 /* ---- all of it ---- */
 
 static void
-take_range(Explain *explain, FunctionCallInfo fcinfo)
-{
-	const Site *site = explain->site;
-
-	explain->from = PG_ARGISNULL(1) ? site->now - 30 * USECS_PER_DAY : PG_GETARG_TIMESTAMPTZ(1);
-	explain->to = PG_ARGISNULL(2) ? site->now : PG_GETARG_TIMESTAMPTZ(2);
-	if (TIMESTAMP_NOT_FINITE(explain->from) || TIMESTAMP_NOT_FINITE(explain->to) ||
-		explain->from > explain->to)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the time range begins after its end or is infinite"),
-						errhint("Give two times, the earlier one first.")));
-	explain->first_day = site_local_day(site, explain->from);
-	explain->end_day = site_local_day(site, explain->to - 1) + 1;
-	explain->end_day = Max(explain->end_day, explain->first_day + 1);
-}
-
-static void
 explain_account(Explain *explain, int32 account_id)
 {
 	const Site *site = explain->site;
@@ -356,6 +340,7 @@ prepay_explain(PG_FUNCTION_ARGS)
 	Explain explain = { .result = (ReturnSetInfo *) fcinfo->resultinfo };
 	DbSession session;
 	CodeTarget target;
+	TimeRange range;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -366,7 +351,11 @@ prepay_explain(PG_FUNCTION_ARGS)
 	auth_require(session.caller, MAY_READ, target.site_id, "explain a bill");
 	explain.site = site_get(target.site_id);
 	explain.account = target.code;
-	take_range(&explain, fcinfo);
+	range = range_of_args(explain.site, fcinfo, 1);
+	explain.from = range.from;
+	explain.to = range.to;
+	explain.first_day = range.first_day;
+	explain.end_day = range.end_day;
 	explain_account(&explain, target.id);
 	explain_put_rows(&explain);
 	db_leave(&session);

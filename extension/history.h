@@ -107,6 +107,9 @@ extern bool history_shows_cut(const History *history, int32 account_id, Timestam
 /* The facts in force at an instant. */
 extern const MeterFacts *history_facts(const MeterHistory *meter, TimestampTz instant);
 
+/* The last reading that counts up to a time, else the first after it; NULL: none. */
+extern const Believed *history_reading_at(const MeterHistory *meter, TimestampTz time);
+
 /*
  * The energy between two neighbouring readings that count, cut wherever owner or facts
  * change. It depends on the meter alone, so the parts of all owners and of the times
@@ -115,5 +118,8 @@ extern const MeterFacts *history_facts(const MeterHistory *meter, TimestampTz in
  */
 extern int history_parts(const MeterHistory *meter, const Believed *from, const Believed *to,
 						 EnergyPart *part);
+/* The energy between any two readings that count, of the parts that begin in [from, to). */
+extern int64 history_energy(const MeterHistory *meter, const Believed *first, const Believed *last,
+							TimestampTz from, TimestampTz to);
 
 #endif

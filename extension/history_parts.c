@@ -68,6 +68,22 @@ history_range(const MeterHistory *meter, TimestampTz from, TimestampTz to, int *
 	*end = Min(last + 1, meter->n);
 }
 
+const Believed *
+history_reading_at(const MeterHistory *meter, TimestampTz time)
+{
+	const Believed *found = NULL;
+	int i;
+
+	for (i = 0; i < meter->n; i++)
+	{
+		if (found && meter->reading[i].read_at > time)
+			break;
+		if (counts(&meter->reading[i]))
+			found = &meter->reading[i];
+	}
+	return found;
+}
+
 bool
 history_shows_cut(const History *history, int32 account_id, TimestampTz from, TimestampTz to)
 {
@@ -214,4 +230,30 @@ history_parts(const MeterHistory *meter, const Believed *from, const Believed *t
 	else
 		tell_periods(from, to, wh, history_facts(meter, from->read_at), part);
 	return n;
+}
+
+int64
+history_energy(const MeterHistory *meter, const Believed *first, const Believed *last,
+			   TimestampTz from, TimestampTz to)
+{
+	EnergyPart *part = palloc(sizeof(EnergyPart) * (meter->n_cut + 1));
+	const Believed *before = first;
+	const Believed *reading;
+	int64 energy = 0;
+
+	for (reading = first + 1; reading <= last; reading++)
+	{
+		int n;
+		int i;
+
+		if (!counts(reading))
+			continue;
+		n = history_parts(meter, before, reading, part);
+		for (i = 0; i < n; i++)
+			if (part[i].from >= from && part[i].from < to)
+				energy += part[i].wh;
+		before = reading;
+	}
+	pfree(part);
+	return energy;
 }

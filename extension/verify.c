@@ -413,7 +413,7 @@ check_energy(Verify *verify, int32 account_id)
 		args[1] = Int32GetDatum(meter_id[i]);
 		db_run(&charged, args);
 		accounted = db_int64(0, 1);
-		energy_unpaid(verify->site, meter_id[i], &unpaid);
+		energy_unpaid(verify->site, meter_id[i], DT_NOBEGIN, DT_NOEND, &unpaid);
 		for (k = 0; k < unpaid.n; k++)
 			accounted += unpaid.item[k].wh;
 		if (accounted != moved)

@@ -73,3 +73,29 @@ CREATE FUNCTION prepay.backtest(site text, definition jsonb, t0 timestamptz, t1 
 		OUT site_code text, OUT account text, OUT kwh numeric, OUT amount numeric, OUT draft_amount numeric, OUT difference numeric) RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'prepay_backtest' LANGUAGE C STABLE;
 COMMENT ON FUNCTION prepay.backtest(text, jsonb, timestamptz, timestamptz) IS 'What a draft tariff would have cost every account over past local days, beside what they cost.';
+
+CREATE FUNCTION prepay.statement(account text, month date DEFAULT NULL, options jsonb DEFAULT '{}',
+		OUT site text, OUT account_code text, OUT month_begin date, OUT line int, OUT section text, OUT text text, OUT meter text, OUT day date,
+		OUT tariff text, OUT version int, OUT item text, OUT period text, OUT tier int, OUT kwh numeric, OUT price numeric, OUT amount numeric,
+		OUT balance numeric, OUT seq int, OUT from_time timestamptz, OUT to_time timestamptz, OUT register_from numeric, OUT register_to numeric,
+		OUT ratio numeric, OUT estimated_kwh numeric) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'prepay_statement' LANGUAGE C STABLE ROWS 30;
+COMMENT ON FUNCTION prepay.statement(text, date, jsonb) IS 'Fee list of an account for a month (月结单), given by any day of it (NULL: this month): opening balance, money in and out, usage booked in the month by version, period and tier, exact (day by day with {"daily": true}), usage of earlier days and corrections apart, what is carried in rounding, closing balance; for the running month also what is not booked yet, up to the balance of now; registers of each meter. Amounts are signed as they move the balance, which runs along; opening + amounts = closing = the ledger.';
+
+CREATE FUNCTION prepay.reading_history(meter text, t0 timestamptz DEFAULT NULL, t1 timestamptz DEFAULT NULL,
+		OUT site text, OUT meter_code text, OUT read_at timestamptz, OUT kwh numeric, OUT corrected_kwh numeric, OUT reverse_kwh numeric, OUT kw numeric,
+		OUT relay_closed boolean, OUT meter_balance numeric, OUT purchase_count int, OUT meter_clock timestamptz, OUT source text, OUT status text,
+		OUT correction_reason text, OUT energy_kwh numeric) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'prepay_reading_history' LANGUAGE C STABLE ROWS 1500;
+COMMENT ON FUNCTION prepay.reading_history(text, timestamptz, timestamptz) IS 'Readings of a meter in a time (抄表记录; default: the last 30 days) with what became of each, and the energy (kWh, after the ratio) since the reading that counted before.';
+
+CREATE FUNCTION prepay.register_difference(meter text, t0 timestamptz DEFAULT NULL, t1 timestamptz DEFAULT NULL,
+		OUT site text, OUT meter_code text, OUT from_time timestamptz, OUT register_from numeric, OUT to_time timestamptz, OUT register_to numeric,
+		OUT ratio numeric, OUT kwh numeric) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'prepay_register_difference' LANGUAGE C STABLE ROWS 1;
+COMMENT ON FUNCTION prepay.register_difference(text, timestamptz, timestamptz) IS 'Registers (kWh as displayed) of a meter at two times (止度、起度): each the last that counts up to then, else the first after it; ratio at the end, and the energy between them with every ratio, rollover and new baseline on the way.';
+
+CREATE FUNCTION prepay.energy_by_place(place text, t0 timestamptz DEFAULT NULL, t1 timestamptz DEFAULT NULL,
+		OUT site text, OUT place_code text, OUT day date, OUT kwh numeric, OUT unowned_kwh numeric, OUT estimated_kwh numeric, OUT check_kwh numeric) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'prepay_energy_by_place' LANGUAGE C STABLE ROWS 31;
+COMMENT ON FUNCTION prepay.energy_by_place(text, timestamptz, timestamptz) IS 'Energy of a place and all below it by local day (区域用能): of prepaid meters, of these while they belonged to nobody, and shared over gaps; of check meters apart.';

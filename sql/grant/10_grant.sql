@@ -5,7 +5,7 @@ GRANT USAGE ON SCHEMA prepay TO prepay_admin, prepay_supervisor, prepay_cashier,
 
 -- Reading: the views (they show the sites of operator_site), and what they call.
 GRANT SELECT ON prepay.account_status, prepay.meter_status, prepay.gateway_status, prepay.ledger,
-	prepay.usage_daily, prepay.unowned_energy, prepay.check_energy, prepay.alarm_active, prepay.alarm_history,
+	prepay.usage_daily, prepay.usage_monthly, prepay.unowned_energy, prepay.check_energy, prepay.alarm_active, prepay.alarm_history,
 	prepay.readings, prepay.sales, prepay.refunds, prepay.reversals, prepay.sales_daily, prepay.sales_monthly,
 	prepay.sales_yearly, prepay.account_monthly, prepay.shift_totals, prepay.shifts, prepay.opened_accounts,
 	prepay.closed_accounts, prepay.account_changes, prepay.debts, prepay.credits
@@ -56,7 +56,9 @@ GRANT EXECUTE ON FUNCTION prepay.agent_hello(text, uuid), prepay.agent_plan(text
 	prepay.take_commands(text, int), prepay.report_command(text, bigint, int, text, jsonb),
 	prepay.report_contact(text, text[], int[], text[], timestamptz[])
 	TO prepay_agent;
-GRANT EXECUTE ON FUNCTION prepay.explain(text, timestamptz, timestamptz), prepay.backtest(text, jsonb, timestamptz, timestamptz)
+GRANT EXECUTE ON FUNCTION prepay.explain(text, timestamptz, timestamptz), prepay.backtest(text, jsonb, timestamptz, timestamptz),
+	prepay.statement(text, date, jsonb), prepay.reading_history(text, timestamptz, timestamptz),
+	prepay.register_difference(text, timestamptz, timestamptz), prepay.energy_by_place(text, timestamptz, timestamptz)
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
 GRANT EXECUTE ON FUNCTION prepay.remove_meter(text, text, numeric, timestamptz),
 	prepay.replace_meter(text, text, numeric, numeric, timestamptz) TO prepay_admin, prepay_supervisor, prepay_cashier;

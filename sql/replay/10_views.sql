@@ -77,6 +77,25 @@ FROM prepay.site s
 	CROSS JOIN LATERAL prepay.unpaid_energy(m.site_id, m.meter_id) u
 WHERE prepay.my_site(s.site_id) AND m.purpose = 'check';
 
+-- One row a household and month: what a landlord prints. Periods and tiers have names of their own in each
+-- tariff, so their breakdown is usage_daily, or statement() for one account.
+CREATE OR REPLACE VIEW prepay.usage_monthly AS
+SELECT s.code AS site, a.code AS account, a.customer, p.code AS place, u.month, round(u.wh / 1000.0, 3) AS kwh,
+	u.energy_amount, u.surcharge_amount, u.standing_amount, u.amount, s.currency,
+	round(u.estimated_wh / 1000.0, 3) AS estimated_kwh, u.unposted_amount, p.name AS place_name
+FROM prepay.site s
+	JOIN prepay.account a USING (site_id)
+	JOIN (SELECT site_id, account_id, date_trunc('month', day::timestamp)::date AS month,
+			COALESCE(sum(wh) FILTER (WHERE component = 'energy'), 0) AS wh,
+			COALESCE(sum(estimated_wh) FILTER (WHERE component = 'energy'), 0) AS estimated_wh,
+			COALESCE(sum(amount) FILTER (WHERE component = 'energy'), 0) AS energy_amount,
+			COALESCE(sum(amount) FILTER (WHERE component = 'surcharge'), 0) AS surcharge_amount,
+			COALESCE(sum(amount) FILTER (WHERE component = 'standing'), 0) AS standing_amount,
+			sum(amount) AS amount, COALESCE(sum(amount) FILTER (WHERE booked_day IS NULL), 0) AS unposted_amount
+		FROM prepay.usage_line_all GROUP BY 1, 2, 3) u USING (site_id, account_id)
+	LEFT JOIN prepay.place p ON p.site_id = a.site_id AND p.place_id = a.place_id
+WHERE prepay.my_site(s.site_id);
+
 CREATE OR REPLACE VIEW prepay.ledger AS
 SELECT s.code AS site, a.code AS account, e.seq, e.kind, e.amount, e.balance_after, e.booked_at, e.day,
 	e.key, e.ref_seq, e.operator, e.tender, e.till, e.receipt_no, e.note, a.customer, e.recorded_at, e.hash,

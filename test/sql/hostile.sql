@@ -32,7 +32,7 @@ FROM pg_proc p WHERE p.pronamespace = 'prepay'::regnamespace AND p.prorettype <>
 CREATE TEMP TABLE sample (type text, value text);
 INSERT INTO sample VALUES ('text', '''A1'''), ('integer', '1'), ('bigint', '1'), ('numeric', '1'), ('jsonb', '''{}'''), ('timestamp with time zone', '''2026-03-01 00:00+08'''),
 	('uuid', '''00000000-0000-0000-0000-000000000001'''), ('text[]', '''{}'''), ('integer[]', '''{}'''), ('numeric[]', '''{}'''), ('boolean[]', '''{}'''),
-	('timestamp with time zone[]', '''{}'''), ('bytea', ''''''), ('bytea[]', '''{}'''), ('bigint[]', '''{}'''), ('boolean', 'true');
+	('timestamp with time zone[]', '''{}'''), ('bytea', ''''''), ('bytea[]', '''{}'''), ('bigint[]', '''{}'''), ('boolean', 'true'), ('date', '''2026-03-01''');
 SELECT DISTINCT t AS type_without_sample FROM callable, unnest(types) AS t WHERE t NOT IN (SELECT type FROM sample);
 CREATE VIEW pg_temp.outcome AS
 SELECT c.name, missing, pg_temp.call(format('SELECT prepay.%I(%s)', c.proname,
