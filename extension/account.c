@@ -245,7 +245,7 @@ prepay_open_account(PG_FUNCTION_ARGS)
 	}
 	account_id = account_open(call.site, session.caller, code, customer, text_arg(fcinfo, 2),
 							  text_arg(fcinfo, 3), text_arg(fcinfo, 5));
-	if (options)
+	if (options && JB_ROOT_COUNT(options) > 0)
 		account_set(call.site, account_id, options, PG_INT32_MIN);
 	if (!PG_ARGISNULL(4))
 		attach_list(&session, call.site, account_id, PG_GETARG_ARRAYTYPE_P(4));

@@ -266,50 +266,64 @@ touch_once(int32 site_id)
 	touched_site = site_id;
 }
 
+#define NEXT_NUMBER(table) \
+	"SELECT COALESCE(max(" table "_id), 0) + 1 FROM prepay." table " WHERE site_id = $1"
+
+static struct
+{
+	const char *table;
+	const char *column;
+	DbQuery next;
+} numbered[] = {
+	{ "place", "place_id", { NEXT_NUMBER("place"), 1, { INT4OID } } },
+	{ "gateway", "gateway_id", { NEXT_NUMBER("gateway"), 1, { INT4OID } } },
+	{ "meter", "meter_id", { NEXT_NUMBER("meter"), 1, { INT4OID } } },
+};
+
 /*
  * number_row: BEFORE INSERT trigger of place, gateway and meter. Gives the row the
  * next number of its site, from 1, in the order rows are made. The site's lock
- * keeps two sessions from taking the same number. Argument: the id column.
+ * keeps two sessions from taking the same number.
  */
 Datum
 prepay_number_row(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	Relation relation;
+	TupleDesc desc;
 	HeapTuple row;
 	int column;
 	bool isnull;
 	Datum site_id;
 	Datum number;
 	DbSession session;
-	char *sql;
-	Oid type = INT4OID;
+	int i = 0;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || trigger->tg_trigger->tgnargs != 1)
+	if (CALLED_AS_TRIGGER(fcinfo))
+		while (i < lengthof(numbered) &&
+			   !db_is_table(RelationGetRelid(trigger->tg_relation), numbered[i].table))
+			i++;
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
+		!TRIGGER_FIRED_BY_INSERT(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
+		i == lengthof(numbered))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("number_row is a trigger function with one argument")));
-	relation = trigger->tg_relation;
+						errmsg("number_row is the insert trigger of places, gateways and meters")));
+	desc = RelationGetDescr(trigger->tg_relation);
 	row = trigger->tg_trigtuple;
-	column = SPI_fnumber(relation->rd_att, trigger->tg_trigger->tgargs[0]);
-	site_id =
-		SPI_getbinval(row, relation->rd_att, SPI_fnumber(relation->rd_att, "site_id"), &isnull);
+	column = SPI_fnumber(desc, numbered[i].column);
+	site_id = SPI_getbinval(row, desc, SPI_fnumber(desc, "site_id"), &isnull);
 	if (isnull)
 		return PointerGetDatum(row); /* the NOT NULL constraint says it better */
-	(void) SPI_getbinval(row, relation->rd_att, column, &isnull);
+	(void) SPI_getbinval(row, desc, column, &isnull);
 	db_enter(&session);
 	lock_site_exclusive(DatumGetInt32(site_id));
 	touch_once(DatumGetInt32(site_id));
 	if (isnull)
 	{
-		sql = psprintf("SELECT COALESCE(max(%s), 0) + 1 FROM prepay.%s WHERE site_id = $1",
-					   quote_identifier(trigger->tg_trigger->tgargs[0]),
-					   quote_identifier(RelationGetRelationName(relation)));
-		if (SPI_execute_with_args(sql, 1, &type, &site_id, NULL, false, 1) != SPI_OK_SELECT)
-			elog(ERROR, "cannot number a row of %s", RelationGetRelationName(relation));
+		db_run(&numbered[i].next, &site_id);
 		number = Int32GetDatum(db_int32(0, 1));
 		MemoryContextSwitchTo(session.outer);
 		isnull = false;
-		row = heap_modify_tuple_by_cols(row, relation->rd_att, 1, &column, &number, &isnull);
+		row = heap_modify_tuple_by_cols(row, desc, 1, &column, &number, &isnull);
 	}
 	db_leave(&session);
 	return PointerGetDatum(row);

@@ -3,11 +3,11 @@
 CREATE TRIGGER site_changed AFTER INSERT OR UPDATE OR DELETE ON prepay.site
 	FOR EACH STATEMENT EXECUTE FUNCTION prepay.site_changed();
 CREATE TRIGGER place_number BEFORE INSERT ON prepay.place
-	FOR EACH ROW EXECUTE FUNCTION prepay.number_row('place_id');
+	FOR EACH ROW EXECUTE FUNCTION prepay.number_row();
 CREATE TRIGGER gateway_number BEFORE INSERT ON prepay.gateway
-	FOR EACH ROW EXECUTE FUNCTION prepay.number_row('gateway_id');
+	FOR EACH ROW EXECUTE FUNCTION prepay.number_row();
 CREATE TRIGGER meter_number BEFORE INSERT ON prepay.meter
-	FOR EACH ROW EXECUTE FUNCTION prepay.number_row('meter_id');
+	FOR EACH ROW EXECUTE FUNCTION prepay.number_row();
 CREATE TRIGGER meter_added AFTER INSERT ON prepay.meter
 	FOR EACH ROW EXECUTE FUNCTION prepay.meter_added();
 CREATE TRIGGER meter_changes AFTER UPDATE ON prepay.meter

@@ -1,13 +1,14 @@
--- The same logic as a PL/pgSQL row trigger, written the way one writes it: time-of-use slots by season and
--- day type, monthly tiers, energy and cost by day, a ledger entry when a day is over, the balance, an alarm
--- when it is low. No ledger hash, no corrections, no supply decision, no standing charges.
+-- The same logic as a PL/pgSQL row trigger, written the way one writes it: the tariff in force by assignment
+-- and version, time-of-use slots by season, day type and holiday, monthly tiers, energy and cost by day, a
+-- ledger entry when a day is over, the balance, an alarm when it is low. Left out: the ledger's hash chain,
+-- corrections, tariff changes inside an interval, the supply decision, standing charges and surcharges.
 SET client_min_messages = warning;
 CREATE SCHEMA rowtrigger;
 SET search_path = rowtrigger;
 CREATE TABLE reading (LIKE prepay.reading, PRIMARY KEY (site_id, meter_id, read_at)) PARTITION BY RANGE (read_at);
 CREATE TABLE reading_default PARTITION OF reading DEFAULT;
 CREATE TABLE account (
-	site_id int, account_id int, balance numeric NOT NULL, alarm_below numeric, alarmed boolean NOT NULL DEFAULT false, tariff text NOT NULL,
+	site_id int, account_id int, balance numeric NOT NULL, alarm_below numeric, alarmed boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (site_id, account_id)
 ) WITH (fillfactor = 60);
 CREATE TABLE meter (
@@ -23,6 +24,11 @@ CREATE TABLE tier_position (
 	site_id int, account_id int, month date, kwh numeric NOT NULL,
 	PRIMARY KEY (site_id, account_id, month)
 ) WITH (fillfactor = 60);
+CREATE TABLE assignment (
+	site_id int, account_id int, valid_from timestamptz, tariff text NOT NULL,
+	PRIMARY KEY (site_id, account_id, valid_from)
+);
+CREATE TABLE holiday (day date PRIMARY KEY, day_type text NOT NULL);
 CREATE TABLE slot (tariff text, from_month int, to_month int, day_type text, starts time, ends interval, period text);
 CREATE INDEX ON slot (tariff, day_type, starts);
 CREATE TABLE price (tariff text, period text, tier int, upto numeric, price numeric, PRIMARY KEY (tariff, period, tier));
@@ -31,7 +37,8 @@ CREATE TABLE ledger (site_id int, account_id int, seq bigint GENERATED ALWAYS AS
 CREATE TABLE alarm (site_id int, account_id int, kind text, raised_at timestamptz DEFAULT now());
 CREATE TABLE review (site_id int, meter_id int, read_at timestamptz, reason text);
 
-INSERT INTO account SELECT 1, g, 1000, 5, false, :'tariff' FROM generate_series(1, :accounts) AS g;
+INSERT INTO account SELECT 1, g, 1000, 5, false FROM generate_series(1, :accounts) AS g;
+INSERT INTO assignment SELECT 1, g, '-infinity', :'tariff' FROM generate_series(1, :accounts) AS g;
 INSERT INTO meter (site_id, meter_id, account_id) SELECT 1, g, g FROM generate_series(1, :accounts) AS g;
 INSERT INTO slot SELECT 'flat', 1, 12, d, '00:00', '24:00', 'all' FROM unnest(ARRAY['workday', 'saturday', 'sunday']) AS d;
 INSERT INTO price VALUES ('flat', 'all', 1, 'Infinity', 0.5);
@@ -51,6 +58,8 @@ DECLARE
 	until timestamptz;
 	local timestamp;
 	today date;
+	kind text;
+	tariff_code text;
 	whole numeric;
 	left_over numeric;
 	part numeric;
@@ -59,7 +68,7 @@ DECLARE
 	cost numeric := 0;
 	new_balance numeric;
 BEGIN
-	SELECT e.account_id, e.ratio, e.rated_kw, e.last_read_at, e.kwh, a.tariff, a.alarm_below, a.alarmed INTO m
+	SELECT e.account_id, e.ratio, e.rated_kw, e.last_read_at, e.kwh, a.alarm_below, a.alarmed INTO m
 		FROM rowtrigger.meter e JOIN rowtrigger.account a USING (site_id, account_id)
 		WHERE e.site_id = NEW.site_id AND e.meter_id = NEW.meter_id FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
@@ -77,14 +86,25 @@ BEGIN
 		RETURN NULL;
 	END IF;
 
+	SELECT g.tariff INTO tariff_code FROM rowtrigger.assignment g
+		WHERE g.site_id = NEW.site_id AND g.account_id = m.account_id AND g.valid_from <= m.last_read_at
+		ORDER BY g.valid_from DESC LIMIT 1;
+	IF NOT FOUND THEN
+		INSERT INTO rowtrigger.review VALUES (NEW.site_id, NEW.meter_id, NEW.read_at, 'no tariff');
+		RETURN NULL;
+	END IF;
 	at := m.last_read_at;
 	left_over := whole;
 	WHILE at < NEW.read_at LOOP
 		local := at AT TIME ZONE 'Asia/Shanghai';
 		today := local::date;
+		SELECT h.day_type INTO kind FROM rowtrigger.holiday h WHERE h.day = today;
+		IF NOT FOUND THEN
+			kind := CASE extract(isodow FROM local) WHEN 6 THEN 'saturday' WHEN 7 THEN 'sunday' ELSE 'workday' END;
+		END IF;
 		SELECT o.ends, o.period INTO s FROM rowtrigger.slot o
-			WHERE o.tariff = m.tariff AND extract(month FROM local) BETWEEN o.from_month AND o.to_month AND o.starts <= local::time
-			AND o.day_type = CASE extract(isodow FROM local) WHEN 6 THEN 'saturday' WHEN 7 THEN 'sunday' ELSE 'workday' END
+			WHERE o.tariff = tariff_code AND o.day_type = kind AND o.starts <= local::time
+			AND extract(month FROM local) BETWEEN o.from_month AND o.to_month
 			ORDER BY o.starts DESC LIMIT 1;
 		until := (today + s.ends) AT TIME ZONE 'Asia/Shanghai';
 		IF until >= NEW.read_at THEN
@@ -98,7 +118,7 @@ BEGIN
 		INSERT INTO rowtrigger.tier_position AS o VALUES (NEW.site_id, m.account_id, date_trunc('month', local)::date, part)
 			ON CONFLICT (site_id, account_id, month) DO UPDATE SET kwh = o.kwh + EXCLUDED.kwh
 			RETURNING o.kwh - part INTO used;
-		FOR p IN SELECT r.tier, r.upto, r.price FROM rowtrigger.price r WHERE r.tariff = m.tariff AND r.period = s.period AND r.upto > used ORDER BY r.tier LOOP
+		FOR p IN SELECT r.tier, r.upto, r.price FROM rowtrigger.price r WHERE r.tariff = tariff_code AND r.period = s.period AND r.upto > used ORDER BY r.tier LOOP
 			take := least(part, p.upto - used);
 			INSERT INTO rowtrigger.usage_daily AS u VALUES (NEW.site_id, m.account_id, NEW.meter_id, today, s.period, p.tier, take, take * p.price)
 				ON CONFLICT (site_id, account_id, meter_id, day, period, tier)
