@@ -207,6 +207,7 @@ static void
 close_open_account(VendCall *call, const DbSession *session, const Closing *closing,
 				   LedgerEntry *entry)
 {
+	vend_require_money_here(call->site, &call->target);
 	release_meters(call, session, closing);
 	vend_lock(call);
 	seal_close(call->site, call->account, &call->run.posting, &call->run.usage);

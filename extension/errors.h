@@ -22,18 +22,19 @@
 #define ERRCODE_PP_NO_FUNDS PP_ERRCODE('0', '2', '3')		/* more than own unspent money */
 #define ERRCODE_PP_CLOSED PP_ERRCODE('0', '2', '4')			/* account is closed */
 #define ERRCODE_PP_UNDER_MINIMUM PP_ERRCODE('0', '2', '5')	/* below min_sale */
-#define ERRCODE_PP_NOT_REVERSIBLE                                                             \
-	PP_ERRCODE('0', '2', '6')							 /* reversed before, or not a posting \
-														  */
-#define ERRCODE_PP_SUSPENDED PP_ERRCODE('0', '2', '7')	 /* account is suspended */
+#define ERRCODE_PP_NOT_REVERSIBLE                                                              \
+	PP_ERRCODE('0', '2', '6')							  /* reversed before, or not a posting \
+														   */
+#define ERRCODE_PP_SUSPENDED PP_ERRCODE('0', '2', '7')	  /* account is suspended */
 #define ERRCODE_PP_NO_EMERGENCY PP_ERRCODE('0', '2', '8') /* emergency credit not available */
-#define ERRCODE_PP_ARREARS PP_ERRCODE('0', '2', '9')	 /* closing in arrears needs "collect" */
-#define ERRCODE_PP_BAD_TARIFF PP_ERRCODE('0', '3', '0')	 /* definition refused */
-#define ERRCODE_PP_NO_TARIFF PP_ERRCODE('0', '3', '1')	 /* none in force */
-#define ERRCODE_PP_RATED PP_ERRCODE('0', '3', '2')		 /* a dated fact that was rated already */
-#define ERRCODE_PP_METER_OWNED PP_ERRCODE('0', '4', '0') /* meter belongs to an account */
-#define ERRCODE_PP_BAD_READING PP_ERRCODE('0', '4', '1') /* reading refused */
-#define ERRCODE_PP_IMMUTABLE PP_ERRCODE('0', '5', '0')	 /* append-only rows */
+#define ERRCODE_PP_ARREARS PP_ERRCODE('0', '2', '9')	  /* closing in arrears needs "collect" */
+#define ERRCODE_PP_IN_METER PP_ERRCODE('0', '2', 'A')	  /* the money is in the meter */
+#define ERRCODE_PP_BAD_TARIFF PP_ERRCODE('0', '3', '0')	  /* definition refused */
+#define ERRCODE_PP_NO_TARIFF PP_ERRCODE('0', '3', '1')	  /* none in force */
+#define ERRCODE_PP_RATED PP_ERRCODE('0', '3', '2')		  /* a dated fact that was rated already */
+#define ERRCODE_PP_METER_OWNED PP_ERRCODE('0', '4', '0')  /* meter belongs to an account */
+#define ERRCODE_PP_BAD_READING PP_ERRCODE('0', '4', '1')  /* reading refused */
+#define ERRCODE_PP_IMMUTABLE PP_ERRCODE('0', '5', '0')	  /* append-only rows */
 #define ERRCODE_PP_SUPPLY_REFUSED PP_ERRCODE('0', '6', '0') /* supply decision forbids it */
 #define ERRCODE_PP_BAD_ACTION PP_ERRCODE('0', '6', '1')		/* unknown action or argument */
 #define ERRCODE_PP_BAD_SETTING PP_ERRCODE('0', '6', '2')	/* unknown setting or value */

@@ -67,6 +67,7 @@ prepay_refund(PG_FUNCTION_ARGS)
 	if (!call.repeated)
 	{
 		vend_require_open(call.site, &call.target);
+		vend_require_money_here(call.site, &call.target);
 		credit_require_own(&call, minor);
 		entry.amount_minor = -minor;
 		vend_receipt(&call);
@@ -210,6 +211,7 @@ prepay_transfer(PG_FUNCTION_ARGS)
 	{
 		vend_require_open(call.site, &call.target);
 		vend_require_open(call.site, &call.other);
+		vend_require_money_here(call.site, &call.target);
 		credit_require_own(&call, minor);
 		post_transfer(&call, minor);
 	}

@@ -268,6 +268,28 @@ vend_require_open(const Site *site, const CodeTarget *target)
 						 target->code)));
 }
 
+void
+vend_require_money_here(const Site *site, const CodeTarget *target)
+{
+	static DbQuery query = {
+		"SELECT m.code FROM prepay.account_meter o JOIN prepay.meter m USING (site_id, meter_id)"
+		" WHERE o.site_id = $1 AND o.account_id = $2 AND o.valid_to = 'infinity'"
+		" AND m.prepay_mode = 'meter' ORDER BY m.meter_id LIMIT 1",
+		2,
+		{ INT4OID, INT4OID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(target->id) };
+
+	if (db_run(&query, args) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_IN_METER),
+				 errmsg("the money of account \"%s\" is in its meter \"%s\"", target->code,
+						db_text(0, 1)),
+				 errdetail("What is paid out here could still be used up there."),
+				 errhint("Take the money out at the meter, set its prepay_mode to 'server', then "
+						 "repeat the call.")));
+}
+
 /* ---- posting ---- */
 
 void

@@ -81,6 +81,9 @@ extern void vend_require_open(const Site *site, const CodeTarget *target);
 extern bool vend_is_closed(const Site *site, const CodeTarget *target);
 /* Raises PP024 for a closed account. */
 extern void vend_require_not_closed(const Site *site, const CodeTarget *target);
+/* Raises PP02A for an account whose meter holds the money: what is paid out here it could use up.
+ */
+extern void vend_require_money_here(const Site *site, const CodeTarget *target);
 /* Take the till's next receipt number for this call. Nothing is posted before it. */
 extern void vend_receipt(VendCall *call);
 /* Post to a locked account under the call's key. */

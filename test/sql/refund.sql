@@ -110,6 +110,19 @@ SELECT prepay.refund('town/A2', 17.01, 'r5');
 SELECT balance FROM prepay.refund('town/A2', 17, 'r5');
 SELECT amount, balance FROM prepay.adjust('town/A2', -5, 'a3', 'a broken door');
 
+-- Money that is in a meter is not paid out here: not refunded, not moved away, not settled.
+INSERT INTO prepay.meter (site_id, code, prepay_mode) VALUES (1, 'OWN', 'meter');
+SELECT prepay.open_account('town/A4', 'Qian', meters => '{town/OWN}', opening_balance => 50, key => 'o4');
+SELECT prepay.refund('town/A4', 1, 'm1');
+SELECT prepay.transfer('town/A4', 'town/A3', 1, 'm1');
+SELECT prepay.close_account('town/A4', 'm1');
+\set VERBOSITY default
+SELECT prepay.refund('town/A4', 1, 'm1');
+\set VERBOSITY sqlstate
+UPDATE prepay.meter SET prepay_mode = 'server' WHERE code = 'OWN';
+SELECT amount, balance FROM prepay.refund('town/A4', 1, 'm1');
+SELECT amount, balance FROM prepay.close_account('town/A4', 'm3');
+
 SELECT * FROM pg_temp.entry;
 SELECT site, account, kind, amount, tender, till = session_user AS my_till, receipt_no, note FROM prepay.refunds ORDER BY till, receipt_no;
 SELECT * FROM prepay.verify();
