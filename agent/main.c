@@ -15,6 +15,7 @@
 #include "notify.h"
 #include "planner.h"
 #include "poll.h"
+#include "probe.h"
 #include "spool.h"
 #include "topology.h"
 
@@ -65,13 +66,16 @@ typedef struct Service
 static void
 usage(FILE *out)
 {
-	fputs("prepayd --config FILE             read meters, deliver, execute commands\n"
-		  "prepayd --config FILE --once       poll every meter once, deliver, end\n"
-		  "prepayd --config FILE --dump-plan  print gateways, meters and merged requests\n"
-		  "prepayd --config FILE --check-config\n"
-		  "prepayd --check-profile FILE...    check meter profiles\n"
-		  "prepayd --version\n",
-		  out);
+	fputs(
+		"prepayd --config FILE             read meters, deliver, execute commands\n"
+		"prepayd --config FILE --once       poll every meter once, deliver, end\n"
+		"prepayd --config FILE --dump-plan  print gateways, meters and merged requests\n"
+		"prepayd --config FILE --check-config\n"
+		"prepayd --check-profile FILE...    check meter profiles\n"
+		"prepayd --probe ADDRESS UNIT PROFILE\n"
+		"                                   read one meter: host:port or /dev/tty,BAUD,PARITY,STOP\n"
+		"prepayd --version\n",
+		out);
 }
 
 /* ---- inspection modes; they may block ---- */
@@ -415,12 +419,15 @@ serve(const Config *config, bool once)
 int
 main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },	 { "once", no_argument, NULL, 'o' },
-		{ "dump-plan", no_argument, NULL, 'd' },	 { "check-config", no_argument, NULL, 'k' },
-		{ "check-profile", no_argument, NULL, 'p' }, { "version", no_argument, NULL, 'v' },
-		{ "help", no_argument, NULL, 'h' },			 { NULL, 0, NULL, 0 }
-	};
+	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
+											 { "once", no_argument, NULL, 'o' },
+											 { "dump-plan", no_argument, NULL, 'd' },
+											 { "check-config", no_argument, NULL, 'k' },
+											 { "check-profile", no_argument, NULL, 'p' },
+											 { "probe", no_argument, NULL, 'r' },
+											 { "version", no_argument, NULL, 'v' },
+											 { "help", no_argument, NULL, 'h' },
+											 { NULL, 0, NULL, 0 } };
 	const char *file = NULL;
 	char reason[1200];
 	Config config;
@@ -448,6 +455,8 @@ main(int argc, char **argv)
 	}
 	if (mode == 'p')
 		return check_profiles(argv + optind);
+	if (mode == 'r' && optind + 3 == argc)
+		return probe(argv[optind], argv[optind + 1], argv[optind + 2]);
 	if (!file || optind < argc)
 	{
 		usage(stderr);

@@ -6,6 +6,8 @@
  *it that is not still busy with the previous poll gets one. So polls never pile up: a line that
  *cannot keep the interval skips grid points, meter by meter, and counts them as late.
  *
+ * Gateways whose polls are spread have the same in slots between the points.
+ *
  * A poll is a sequence of requests under one rank of the bus's queue, so that the blocks of one
  *meter are read next to each other. read_at is the middle of the transaction that carried the
  *energy.
@@ -25,6 +27,7 @@
 
 /* A minute moves no more than a minute's energy into another period. */
 #define CLOCK_DRIFT_S 60
+#define SLOTS_MAX 100
 
 enum
 {
@@ -394,6 +397,15 @@ poll_at_grid(Meter *meter, int64_t grid_real)
 		poll_begin(meter, lost ? JOB_PROBE : JOB_PERIODIC, lost ? 0 : grid_real);
 }
 
+/* Polls that are spread have moments of their own within the interval, a few meters each. */
+static int
+grid_slots(const Gateway *gateway)
+{
+	if (!gateway->options.spread || gateway->meter_count < 2)
+		return 1;
+	return gateway->meter_count < SLOTS_MAX ? gateway->meter_count : SLOTS_MAX;
+}
+
 static void
 grid_fire(evutil_socket_t fd, short what, void *arg)
 {
@@ -407,10 +419,24 @@ grid_fire(evutil_socket_t fd, short what, void *arg)
 	{
 		int64_t grid_real = clock_real() - clock_real_span(&agent->clock, late);
 
-		for (int i = 0; i < gateway->meter_count; i++)
+		for (int i = gateway->slot; i < gateway->meter_count; i += grid_slots(gateway))
 			poll_at_grid(gateway->meters[i], grid_real);
 	}
 	poll_arm_grid(gateway);
+}
+
+/* The next point of the grid, or of the slots between two points. */
+static void
+next_moment(Gateway *gateway, int64_t now)
+{
+	int slots = grid_slots(gateway);
+	int64_t step = gateway->interval / slots;
+	/* Business time may lie before 1970 only in a test; round down there, too. */
+	int64_t begun = now - (now % gateway->interval + gateway->interval) % gateway->interval;
+	int64_t slot = (now - begun) / step + 1;
+
+	gateway->slot = slot < slots ? (int) slot : 0;
+	gateway->next_grid = slot < slots ? begun + slot * step : begun + gateway->interval;
 }
 
 void
@@ -427,9 +453,7 @@ poll_arm_grid(Gateway *gateway)
 	if (!gateway->agent->clock_known || gateway->agent->once || gateway->agent->stopping ||
 		gateway->meter_count == 0)
 		return;
-	/* Business time may lie before 1970 only in a test; round down there, too. */
-	gateway->next_grid =
-		now - (now % gateway->interval + gateway->interval) % gateway->interval + gateway->interval;
+	next_moment(gateway, now);
 	delay = clock_delay_until(clock, gateway->next_grid);
 	if (delay < 0)
 		return;

@@ -59,6 +59,7 @@ struct Gateway
 	Contact contact;
 	struct event *grid;
 	int64_t next_grid; /* business time */
+	int slot;		   /* of that moment: which meters' it is */
 	bool seen;		   /* named by the plan that is being applied */
 	bool moved;		   /* that plan gave it another line, so its meters' polls begin anew */
 };

@@ -154,6 +154,7 @@ make_instance()
 	mkdir "$work/test/sim"
 	cp test/sim/prepay-sim test/sim/simctl "$work/test/sim/"
 	cp agent/prepayd "$work/agent/"
+	cp -R agent/profiles "$work/agent/prepayd.profiles"
 	chmod -R a+rX "$work/test" "$work/agent"
 }
 

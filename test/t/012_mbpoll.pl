@@ -43,6 +43,12 @@ foreach my $meter (sort keys %start)
 	is(sim_value($sim, $meter, 'kwh'), $start{$meter}, "$meter: so does the display");
 	is($node->safe_psql('town', "SELECT round(kwh, 2) FROM prepay.readings WHERE meter = '$meter'"), $start{$meter}, "$meter: so does the database");
 }
+# And by hand, through libmodbus.
+my $profile = Cwd::abs_path("$ENV{PREPAYD}.profiles/acrel-ddsy1352.json");
+my ($probed, $fault) = run_command([ $ENV{PREPAYD}, '--probe', $sim->{gateway}{G1}, '3', $profile ]);
+like($probed, qr/^  kwh = 999999\.99$/m, '--probe sees the register');
+like($probed, qr/^  relay_closed = true$/m, 'and the relay');
+command_fails([ $ENV{PREPAYD}, '--probe', $sim->{gateway}{G1}, '77', $profile ], '--probe of a unit that is not there fails');
 is($node->safe_psql('town', 'SELECT bool_and(relay_closed) FROM prepay.reading'), 't', 'the relays are seen as closed');
 
 # Switched by another tool: the agent's next round sees it.
