@@ -9,7 +9,7 @@
  * Invariants
  *   - A job is in the heap, in flight, or parked, and job->bus says whether it is one of these.
  *   - A transaction id is used once per 65535 requests. After a time-out the connection stays up
- *and the late answer is told by its id and dropped; it can never answer the next request.
+ * and the late answer is told by its id and dropped; it can never answer the next request.
  *   - On a line, where there are no ids, one request is in flight, the line is left silent after a
  *     time-out, and the meter that owes an answer is not asked again for as long as it was given.
  *   - An answer of a wrong unit, function, length or echo is dropped and waiting goes on until the
@@ -17,7 +17,7 @@
  *   - JOB_UNREACHABLE is reported only when no byte of the request went to the kernel. Once a byte
  *     did, the outcome of a write is open and is reported as LOST or TIMEOUT.
  *   - Callbacks run from loop events only, and may submit, cancel and promote, but not free the
- *bus.
+ * bus.
  */
 #include "bus_inner.h"
 
@@ -32,9 +32,6 @@
 
 /* Two time-outs in a row may be one dead unit; a third on another unit means the link itself. */
 #define TIMEOUTS_TO_RECONNECT 3
-#define IN_FLIGHT (SIZE_MAX - 1)
-#define PARKED SIZE_MAX
-#define BACKOFF_FIRST_US USEC_PER_SEC
 /* A command may cut the reconnect pause short, but not hammer a gateway that is rebooting. */
 #define COMMAND_RECONNECT_US (500 * USEC_PER_MSEC)
 /* After a time-out on a line: what is still under way is let pass. */
@@ -51,8 +48,7 @@ static void bus_run(Bus *bus);
 
 /* ---- timer ---- */
 
-/* The bus looks again at `when` at the latest. */
-static void
+void
 bus_wake_at(Bus *bus, int64_t when, int64_t now)
 {
 	int64_t delay = when > now ? when - now : 0;
@@ -64,7 +60,7 @@ bus_wake_at(Bus *bus, int64_t when, int64_t now)
 	evtimer_add(bus->timer, &wait);
 }
 
-static void
+void
 bus_pause(Bus *bus, int64_t usec)
 {
 	int64_t now = clock_mono();
@@ -75,8 +71,7 @@ bus_pause(Bus *bus, int64_t usec)
 	bus_wake_at(bus, bus->pause_ends, now);
 }
 
-/* Silence between two requests. */
-static int64_t
+int64_t
 bus_gap(const Bus *bus)
 {
 	int64_t gap = bus->limits.gap_ms * USEC_PER_MSEC;
@@ -93,165 +88,6 @@ bus_window(const Bus *bus)
 	if (bus->framing != BUS_MBAP || bus->limits.gap_ms > 0 || bus->limits.window < 1)
 		return 1;
 	return bus->limits.window < BUS_WINDOW_MAX ? bus->limits.window : BUS_WINDOW_MAX;
-}
-
-/* ---- outcome ---- */
-
-uint32_t
-bus_station(const Job *job)
-{
-	uint32_t hash = 0;
-
-	if (job->protocol == FRAME_MODBUS)
-		return job->unit;
-	for (int i = 0; i < DLT645_ADDRESS; i++)
-		hash = hash * 131 + job->station[i];
-	return hash | UINT32_C(0x80000000);
-}
-
-static void
-bus_close(Bus *bus)
-{
-	link_close(bus->link);
-	bus->in_len = 0;
-	bus->out_len = bus->out_sent = 0;
-	bus->queued = bus->sent;
-	bus->state = BUS_DOWN;
-}
-
-static void
-job_answer(Job *job, const JobAnswer *answer)
-{
-	job->bus = NULL;
-	job->done(job, answer);
-}
-
-static void
-remove_flight(Bus *bus, int flight)
-{
-	bus->flight[flight] = bus->flight[--bus->flights];
-}
-
-void
-bus_finish(Bus *bus, int flight, JobAnswer *answer)
-{
-	Job *job = bus->flight[flight].job;
-	int64_t gap = bus_gap(bus);
-
-	answer->sent_at = bus->flight[flight].sent_at;
-	answer->answered_at = clock_real();
-	remove_flight(bus, flight);
-	if (bus->state == BUS_UP && gap > 0)
-		bus_pause(bus, gap);
-	bus->finishing = true;
-	job_answer(job, answer);
-	bus->finishing = false;
-}
-
-/* The connection is gone: what was sent may have been executed. */
-static void
-bus_fail_flights(Bus *bus, uint64_t sent, const char *reason)
-{
-	while (bus->flights > 0)
-	{
-		JobAnswer answer = { .result = sent > bus->flight[0].begins ? JOB_LOST : JOB_UNREACHABLE,
-							 .reason = reason };
-
-		bus_finish(bus, 0, &answer);
-	}
-}
-
-static void
-bus_fail_queued(Bus *bus)
-{
-	JobAnswer answer = { .result = JOB_UNREACHABLE, .reason = "gateway unreachable" };
-	size_t count = bus->queue.count;
-
-	if (count == 0)
-		return;
-	/* Only the jobs of now, in queue order: a callback may queue new ones or cancel others. */
-	bus->parked = mem_alloc(count * sizeof(*bus->parked));
-	bus->parked_count = count;
-	for (size_t i = 0; i < count; i++)
-	{
-		bus->parked[i] = bus->queue.job[0];
-		job_heap_remove(&bus->queue, bus->parked[i]);
-		bus->parked[i]->position = PARKED;
-	}
-	for (size_t i = 0; i < count; i++)
-	{
-		Job *job = bus->parked[i];
-
-		bus->parked[i] = NULL;
-		if (job)
-			job_answer(job, &answer);
-	}
-	free(bus->parked);
-	bus->parked = NULL;
-	bus->parked_count = 0;
-}
-
-static int64_t
-bus_backoff(const Bus *bus)
-{
-	int64_t pause = BACKOFF_FIRST_US;
-
-	for (unsigned i = 1; i < bus->failures && pause < bus->limits.max_backoff_us; i++)
-		pause *= 2;
-	if (pause > bus->limits.max_backoff_us)
-		pause = bus->limits.max_backoff_us;
-	/* A quarter of jitter, so that the gateways behind one dead switch do not return in step. */
-	return pause - (int64_t) ((uint64_t) random() % (uint64_t) (pause / 4 + 1));
-}
-
-/* An attempt to connect failed, or the connection broke before anything was heard on it. */
-static void
-bus_attempt_failed(Bus *bus, const char *reason)
-{
-	int64_t now = clock_mono();
-
-	bus->failures++;
-	if (bus->state == BUS_OPENING)
-		bus->restore_due = true;
-	counters.connect_failures++;
-	bus->retry_at = now + bus_backoff(bus);
-	if (bus->failures == 1)
-		log_event(LEVEL_WARN, "gateway_unreachable", "address=%s reason=%s",
-				  log_value(bus_address(bus)), log_value(reason));
-	bus_close(bus);
-	bus_wake_at(bus, bus->retry_at, now);
-	bus->hooks.failed(bus->hooks.arg, reason);
-	bus_fail_queued(bus);
-}
-
-void
-bus_broken(Bus *bus, const char *reason)
-{
-	bool unheard = !bus->heard;
-	uint64_t sent = bus->sent;
-
-	counters.disconnects++;
-	log_event(LEVEL_DEBUG, "gateway_disconnected", "address=%s reason=%s",
-			  log_value(bus_address(bus)), log_value(reason));
-	bus_close(bus);
-	bus->retry_at = 0;
-	bus_fail_flights(bus, sent, "connection lost");
-	if (unheard)
-		bus_attempt_failed(bus, reason);
-	else
-		event_active(bus->kick, EV_TIMEOUT, 1);
-}
-
-void
-bus_heard(Bus *bus)
-{
-	bus->timeouts = 0;
-	if (!bus->heard)
-	{
-		bus->heard = true;
-		bus->failures = 0;
-	}
-	bus->hooks.heard(bus->hooks.arg);
 }
 
 /* ---- sending ---- */
@@ -304,7 +140,7 @@ bus_start(Bus *bus, Job *job)
 	size_t len;
 
 	job_heap_remove(&bus->queue, job);
-	job->position = IN_FLIGHT;
+	job->position = JOB_IN_FLIGHT;
 	/* An answer to a command must not wait behind the polls of a thousand other lines. */
 	link_set_urgent(bus->link, job->priority <= JOB_READ_BACK);
 	if (++bus->transaction == 0)
@@ -663,7 +499,7 @@ cancel_flight(Bus *bus, const Job *job)
 
 	while (bus->flight[flight].job != job)
 		flight++;
-	remove_flight(bus, flight);
+	bus_remove_flight(bus, flight);
 	expect_late(bus, job);
 	event_active(bus->kick, EV_TIMEOUT, 1);
 }
@@ -676,9 +512,9 @@ bus_cancel(Job *job)
 	if (!bus)
 		return;
 	job->bus = NULL;
-	if (job->position == IN_FLIGHT)
+	if (job->position == JOB_IN_FLIGHT)
 		cancel_flight(bus, job);
-	else if (job->position != PARKED)
+	else if (job->position != JOB_PARKED)
 		job_heap_remove(&bus->queue, job);
 	for (size_t i = 0; i < bus->parked_count; i++)
 	{
@@ -690,7 +526,7 @@ bus_cancel(Job *job)
 bool
 bus_job_in_flight(const Job *job)
 {
-	return job->bus && job->position == IN_FLIGHT;
+	return job->bus && job->position == JOB_IN_FLIGHT;
 }
 
 void
@@ -698,7 +534,7 @@ bus_promote(Job *job, JobPriority priority)
 {
 	Bus *bus = job->bus;
 
-	if (!bus || job->position == IN_FLIGHT || job->position == PARKED)
+	if (!bus || job->position == JOB_IN_FLIGHT || job->position == JOB_PARKED)
 	{
 		job->priority = priority;
 		return;

@@ -16,6 +16,10 @@ typedef enum BusState
 	BUS_PAUSE /* up, but the line must be silent: the gap of the devices, or late bytes */
 } BusState;
 
+/* Positions of a job that is not in the heap. */
+#define JOB_IN_FLIGHT (SIZE_MAX - 1)
+#define JOB_PARKED SIZE_MAX
+
 /* A request on its way. */
 typedef struct Flight
 {
@@ -76,8 +80,27 @@ struct Bus
 /* Who answers the job: the unit, or a hash of the longer address. */
 uint32_t bus_station(const Job *job);
 
+/* The bus looks again at `when` at the latest. */
+void bus_wake_at(Bus *bus, int64_t when, int64_t now);
+
+/* Silence between two requests, in microseconds; and a time of it. */
+int64_t bus_gap(const Bus *bus);
+void bus_pause(Bus *bus, int64_t usec);
+
+/* ---- bus_outcome.c ---- */
+
 /* Ends a flight; the caller then runs the bus. */
 void bus_finish(Bus *bus, int flight, JobAnswer *answer);
+void bus_remove_flight(Bus *bus, int flight);
+void bus_close(Bus *bus);
+
+/* The connection is gone: of what was on its way, that which begins before `sent` may be executed.
+ */
+void bus_fail_flights(Bus *bus, uint64_t sent, const char *reason);
+void bus_fail_queued(Bus *bus);
+
+/* An attempt to connect failed, or the connection broke before anything was heard on it. */
+void bus_attempt_failed(Bus *bus, const char *reason);
 void bus_broken(Bus *bus, const char *reason);
 void bus_heard(Bus *bus);
 

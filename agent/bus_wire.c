@@ -5,7 +5,7 @@
  * Native TCP tells answers by transaction id. On a line there is only the shape of an answer: its
  * address, function, length and checksum. One request is in flight there, bytes that arrive when
  * none is are dropped, and a meter that did not answer in time is left alone until a late answer
- *can no longer be taken for that of another request (bus.c).
+ * can no longer be taken for that of another request (bus.c).
  */
 #include "bus_inner.h"
 

@@ -4,7 +4,7 @@
  *
  * Business time stamps readings, sets the poll grid and ends commands. It is real time unless the
  * database runs a clock: business = at + (real - real0) * rate. Time-outs and back-off never use
- *it.
+ * it.
  */
 #ifndef PREPAYD_CLOCK_H
 #define PREPAYD_CLOCK_H

@@ -1,7 +1,7 @@
 /*
  * config.h
  *		The INI file: [agent] name, conninfo, spool, metrics, log_level. All else is in the
- *database.
+ * database.
  */
 #ifndef PREPAYD_CONFIG_H
 #define PREPAYD_CONFIG_H

@@ -5,7 +5,7 @@
  * After each (re)connect agent_hello says the last batch the database has of our spool; only then
  * batches flow, one at a time. The database records the batch number in the transaction that stores
  * the rows, so a batch whose answer was lost is either below last_seq at the next hello, or
- *repeated and stored then: never both.
+ * repeated and stored then: never both.
  */
 #include "delivery.h"
 

@@ -3,8 +3,8 @@
  *		Taking commands from the database and reporting their outcomes.
  *
  * The table is the truth: a notification only says "look". An outcome is durable in the spool
- *before it is reported and leaves it when the database has taken it, so that a command that was
- *executed while the database was away is reported after the reconnect, before new ones are taken.
+ * before it is reported and leaves it when the database has taken it, so that a command that was
+ * executed while the database was away is reported after the reconnect, before new ones are taken.
  */
 #include "dispatch.h"
 

@@ -4,7 +4,7 @@
  *
  * On each connect, in this order: LISTEN, beat (clock and revision), plan, outcomes, commands,
  * contacts. LISTEN comes before the first look into the queue, so that no command falls between;
- *the beat comes before the plan, so that no poll is stamped by a clock of yesterday.
+ * the beat comes before the plan, so that no poll is stamped by a clock of yesterday.
  */
 #include "liaison.h"
 

@@ -3,8 +3,8 @@
  *		Bytes to and from one gateway: TCP here, the other kinds in files of their own.
  *
  * Sockets are watched edge-triggered. At a grid point thousands are ready at once, and the loop
- *asks the kernel again every few milliseconds for what is urgent: level-triggered, each question
- *would be answered with all that are still waiting.
+ * asks the kernel again every few milliseconds for what is urgent: level-triggered, each question
+ * would be answered with all that are still waiting.
  */
 #include "link_inner.h"
 

@@ -3,33 +3,29 @@
  *		prepayd: command line, start, signals, end.
  *
  * One process, one event loop, one thread. After the start nothing blocks but the fsync of the
- *spool.
+ * spool.
  */
 #include "agent.h"
 #include "buf.h"
 #include "delivery.h"
 #include "dispatch.h"
+#include "inspect.h"
 #include "liaison.h"
 #include "log.h"
 #include "metrics.h"
 #include "notify.h"
-#include "planner.h"
 #include "poll.h"
 #include "probe.h"
 #include "spool.h"
 #include "topology.h"
 
 #include <errno.h>
-#include <event2/dns.h>
 #include <getopt.h>
-#include <libpq-fe.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifndef PREPAYD_VERSION
@@ -76,131 +72,6 @@ usage(FILE *out)
 		"                                   read one meter: host:port or /dev/tty,BAUD,PARITY,STOP\n"
 		"prepayd --version\n",
 		out);
-}
-
-/* ---- inspection modes; they may block ---- */
-
-static int
-check_profiles(char **files)
-{
-	int result = EXIT_SUCCESS;
-
-	for (; *files; files++)
-	{
-		json_error_t error;
-		JsonFault fault;
-		json_t *json = json_load_file(*files, JSON_REJECT_DUPLICATES, &error);
-
-		if (!json)
-			fprintf(stderr, "%s:%d: %s\n", *files, error.line, error.text);
-		else if (!profile_check(json, &fault))
-			fprintf(stderr, "%s: %s\n", *files, fault.text);
-		else
-			printf("%s: ok\n", *files);
-		if (!json || fault.found)
-			result = EXIT_FAILURE;
-		json_decref(json);
-	}
-	return result;
-}
-
-static int
-check_config(const Config *config)
-{
-	char probe[600];
-	FILE *file;
-
-	snprintf(probe, sizeof(probe), "%s/.check", config->spool);
-	file = fopen(probe, "w");
-	if (!file)
-	{
-		fprintf(stderr, "spool folder %s: %s\n", config->spool, strerror(errno));
-		return EXIT_FAILURE;
-	}
-	fclose(file);
-	unlink(probe);
-	printf("agent %s, spool %s, metrics %s: ok\n", config->name, config->spool,
-		   config->metrics[0] ? config->metrics : "off");
-	return EXIT_SUCCESS;
-}
-
-static json_t *
-plan_from_database(const Config *config)
-{
-	const char *values[] = { config->name };
-	PGconn *connection = PQconnectdb(config->conninfo);
-	PGresult *result;
-	json_error_t error;
-	json_t *plan = NULL;
-
-	result =
-		PQexecParams(connection, "SELECT prepay.agent_plan($1)", 1, NULL, values, NULL, NULL, 0);
-	if (PQresultStatus(result) == PGRES_TUPLES_OK)
-		plan = json_loads(PQgetvalue(result, 0, 0), 0, &error);
-	else
-		fprintf(stderr, "%s", PQerrorMessage(connection));
-	PQclear(result);
-	PQfinish(connection);
-	return plan;
-}
-
-static void
-describe_model(const char *code, const json_t *model)
-{
-	JsonFault fault;
-	Profile *profile = profile_parse(model, &fault);
-	Buf text;
-
-	buf_init(&text);
-	printf("model %s", code);
-	if (!profile)
-		printf(" faulty: %s\n", fault.text);
-	else
-	{
-		printf(" rev=%d verified=%s\n", profile->revision, profile->verified ? "yes" : "no");
-		planner_describe(profile, &profile->merged, "  read ", &text);
-		for (int i = 0; i < profile->commands; i++)
-			buf_printf(&text, "  command %s\n", profile->command[i].action);
-		fputs(text.data ? text.data : "", stdout);
-	}
-	profile_drop(profile);
-	buf_free(&text);
-}
-
-static int
-dump_plan(const Config *config)
-{
-	json_t *cache = plan_cache_read(config->spool);
-	json_t *plan = json_incref(json_object_get(cache, "plan"));
-	const char *source = "cache";
-	const char *code;
-	json_t *item;
-	size_t index;
-
-	json_decref(cache);
-	if (!plan)
-	{
-		source = "database";
-		plan = plan_from_database(config);
-	}
-	if (!plan)
-		return EXIT_FAILURE;
-	printf("plan revision=%lld source=%s\n",
-		   (long long) json_integer_value(json_object_get(plan, "revision")), source);
-	json_array_foreach(json_object_get(plan, "gateways"), index, item)
-		printf("gateway %s %s %s every %llds\n", json_string_value(json_object_get(item, "code")),
-			   json_string_value(json_object_get(item, "transport")),
-			   json_string_value(json_object_get(item, "address")),
-			   (long long) json_integer_value(json_object_get(item, "poll_interval_s")));
-	json_array_foreach(json_object_get(plan, "meters"), index, item)
-		printf("meter %s gateway_id=%lld unit=%lld model=%s\n",
-			   json_string_value(json_object_get(item, "code")),
-			   (long long) json_integer_value(json_object_get(item, "gateway_id")),
-			   (long long) json_integer_value(json_object_get(item, "unit_id")),
-			   json_string_value(json_object_get(item, "model")));
-	json_object_foreach(json_object_get(plan, "models"), code, item) describe_model(code, item);
-	json_decref(plan);
-	return EXIT_SUCCESS;
 }
 
 /* ---- service ---- */
@@ -454,7 +325,7 @@ main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	if (mode == 'p')
-		return check_profiles(argv + optind);
+		return inspect_profiles(argv + optind);
 	if (mode == 'r' && optind + 3 == argc)
 		return probe(argv[optind], argv[optind + 1], argv[optind + 2]);
 	if (!file || optind < argc)
@@ -469,8 +340,8 @@ main(int argc, char **argv)
 	}
 	log_set_level(config.log_level);
 	if (mode == 'k')
-		return check_config(&config);
+		return inspect_config(&config);
 	if (mode == 'd')
-		return dump_plan(&config);
+		return inspect_plan(&config);
 	return serve(&config, mode == 'o');
 }

@@ -140,8 +140,10 @@ metrics_text(const Gauges *gauges, Buf *out)
 	gauge_text("ingest_blocked", NULL, "The database refuses the oldest batch",
 			   gauges->ingest_blocked, out);
 	gauge_text("plan_revision", NULL, "Revision of the plan in use", gauges->plan_revision, out);
-	gauge_text("clock_skew_milliseconds", NULL, "Database clock minus this host's",
-			   gauges->clock_skew_ms, out);
+	buf_printf(out,
+			   "# HELP prepayd_clock_skew_seconds Database clock minus this host's\n"
+			   "# TYPE prepayd_clock_skew_seconds gauge\nprepayd_clock_skew_seconds %.3f\n",
+			   (double) gauges->clock_skew_ms / 1000);
 	gauge_text("meter_clocks_off", NULL, "Meters whose clock is wrong by over a minute",
 			   gauges->meter_clocks_off, out);
 	gauge_text("meter_clock_drift_seconds", NULL, "The largest error of a meter's clock",

@@ -3,14 +3,14 @@
  *		Polling of meters on the grid of business time, and on demand.
  *
  * Each gateway has a timer at the next multiple of its interval; when it fires, every meter behind
- *it that is not still busy with the previous poll gets one. So polls never pile up: a line that
- *cannot keep the interval skips grid points, meter by meter, and counts them as late.
+ * it that is not still busy with the previous poll gets one. So polls never pile up: a line that
+ * cannot keep the interval skips grid points, meter by meter, and counts them as late.
  *
  * Gateways whose polls are spread have the same in slots between the points.
  *
  * A poll is a sequence of requests under one rank of the bus's queue, so that the blocks of one
- *meter are read next to each other. read_at is the middle of the transaction that carried the
- *energy.
+ * meter are read next to each other. read_at is the middle of the transaction that carried the
+ * energy.
  */
 #include "poll.h"
 

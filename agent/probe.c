@@ -3,7 +3,7 @@
  *		prepayd --probe: one meter read by hand, to see whether wiring and profile are right.
  *
  * It goes through libmodbus and not through the bus, on purpose: where both see the same, neither
- *is at fault. Nothing is written to the meter.
+ * is at fault. Nothing is written to the meter.
  */
 #include "probe.h"
 

@@ -15,11 +15,11 @@
  *     sent. Chunks are immutable and the trimming of a full spool spares the numbered range, so a
  *     resent batch is the same batch.
  *   - Numbers are never reused under one uuid. If the database knows a higher number than we do,
- *the file was restored from a copy: its rows get a new uuid, and the database's own key (meter,
+ * the file was restored from a copy: its rows get a new uuid, and the database's own key (meter,
  *     read_at) keeps those it has already from counting twice.
  *
  * What is bounded: rows in the file (the oldest chunks go first; outcomes are few and never go),
- *and rows in memory while the disk refuses (again the oldest). Both are counted and logged.
+ * and rows in memory while the disk refuses (again the oldest). Both are counted and logged.
  *
  * What a crash leaves
  *   before flush ends        readings since the last group commit (50 ms) are lost, as if not taken

@@ -217,6 +217,12 @@ spool_hello(Spool *spool, int64_t last_seq)
 		spool_renew(spool);
 		return false;
 	}
+	/* The last number before the one that waits was acknowledged once, and its rows are deleted. */
+	if (last_seq < spool->last_seq - (spool->batch_seq > 0 ? 1 : 0))
+		log_event(LEVEL_ERROR, "database_behind",
+				  "uuid=%s acknowledged=%lld database=%lld hint=\"it was restored from an older "
+				  "state: the meters' next registers make up for the readings between\"",
+				  spool->uuid, (long long) spool->last_seq, (long long) last_seq);
 	spool_ack(spool, last_seq);
 	return true;
 }

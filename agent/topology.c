@@ -3,10 +3,11 @@
  *		Gateways and meters of the plan, and how a new plan replaces the old one.
  *
  * topology_apply first reads the whole plan into plain descriptions, so that a malformed plan
- *changes nothing. Then it moves the living objects over: Gateway and Meter keep their identity (and
- *with it contact state, back-off, commands and a poll in progress) as long as their id stays in the
- *plan. A poll is stopped only where its unit, profile or line changed. Lines that nobody uses any
- *more are freed last, because freeing answers their jobs and the callbacks must find the new lines.
+ * changes nothing. Then it moves the living objects over: Gateway and Meter keep their identity,
+ * and with it contact state, back-off, commands and a poll in progress, as long as their id stays
+ * in the plan. A poll is stopped only where its unit, profile or line changed. Lines that nobody
+ * uses any more are freed last: freeing answers their jobs, and the callbacks must find the new
+ * lines.
  */
 #include "topology.h"
 

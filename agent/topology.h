@@ -30,7 +30,7 @@ struct Line
 
 #define STATION_DIGITS 12
 
-/* gateway.options; keys as in README "Gateways" */
+/* gateway.options; the keys are in prepayd(8) */
 typedef struct GatewayOptions
 {
 	int timeout_ms; /* 0: the profile's */

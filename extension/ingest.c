@@ -492,6 +492,18 @@ prepay_ingest(PG_FUNCTION_ARGS)
 		db_leave(&batch.call.session);
 		return ingest_result(fcinfo, last_seq, 0, 0, true);
 	}
+	/*
+	 * The spool deletes what was acknowledged, so batches that are missing here were stored in a
+	 * state of this database that is gone. Refusing would stop the agent for ever.
+	 */
+	if (seq > last_seq + 1 && last_seq > 0)
+		ereport(LOG,
+				(errmsg("agent \"%s\" goes on with batch %lld after %lld", batch.call.code,
+						(long long) seq, (long long) last_seq),
+				 errdetail("The batches between were stored in a state of the database that was"
+						   " replaced by an older one."),
+				 errhint("prepay.lost_meters and the readings' times show what is missing;"
+						 " energy is charged by the next registers.")));
 	sift(&batch);
 	store_or_file(&batch, 0, batch.n_good);
 	review_store(batch.call.site, &batch.review);
