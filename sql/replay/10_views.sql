@@ -115,21 +115,6 @@ FROM prepay.site s
 	JOIN prepay.ledger_entry e USING (site_id, account_id, seq)
 WHERE prepay.my_site(s.site_id);
 
-CREATE OR REPLACE VIEW prepay.alarm_history AS
-SELECT s.code AS site, a.code AS account, m.code AS meter, g.code AS gateway, l.kind, l.level, l.raised_at,
-	l.acknowledged_at, l.cleared_at, l.detail, l.agent, l.acknowledged_by, l.alarm_id
-FROM prepay.site s
-	JOIN prepay.alarm l USING (site_id)
-	LEFT JOIN prepay.account a ON a.site_id = l.site_id AND a.account_id = l.account_id
-	LEFT JOIN prepay.meter m ON m.site_id = l.site_id AND m.meter_id = l.meter_id
-	LEFT JOIN prepay.gateway g ON g.site_id = l.site_id AND g.gateway_id = l.gateway_id
-WHERE prepay.my_site(s.site_id);
-
-CREATE OR REPLACE VIEW prepay.alarm_active AS
-SELECT site, account, meter, gateway, kind, level, raised_at, acknowledged_at, detail, agent,
-	acknowledged_by, alarm_id
-FROM prepay.alarm_history WHERE cleared_at IS NULL;
-
 -- States and colours: open green, alarm1 yellow, alarm2 orange, arrears red, unopened grey, lost
 -- purple, suspended blue, closed black.
 CREATE OR REPLACE VIEW prepay.account_status AS

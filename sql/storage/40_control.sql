@@ -14,12 +14,15 @@ CREATE TABLE prepay.alarm (
 	acknowledged_by text,
 	cleared_at timestamptz,
 	detail text NOT NULL,
+	note text,
 	PRIMARY KEY (site_id, alarm_id)
 );
 CREATE UNIQUE INDEX alarm_one_active ON prepay.alarm
 	(site_id, kind, (COALESCE(account_id, 0)), (COALESCE(meter_id, 0)),
 	 (COALESCE(gateway_id, 0)), (COALESCE(agent, '')))
 	WHERE cleared_at IS NULL;
+-- Whether somebody has looked at a meter's alarm: asked for each reading of a meter without account.
+CREATE INDEX alarm_acknowledged ON prepay.alarm (site_id, meter_id, kind) WHERE acknowledged_at IS NOT NULL;
 
 -- Standing orders on a meter and the four relay states, each with its time.
 CREATE TABLE prepay.meter_control (

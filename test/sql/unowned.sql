@@ -63,8 +63,8 @@ SELECT pg_temp.at('2026-03-04 12:00+08', 'LET', 28), pg_temp.at('2026-03-04 18:0
 SELECT raised_at, cleared_at FROM pg_temp.alarms WHERE meter = 'LET';
 SELECT day, kwh, from_time, to_time, since, until FROM prepay.unowned_energy WHERE meter = 'LET' ORDER BY since;
 -- Acknowledged: it does not rise again before somebody has had the meter.
-UPDATE prepay.alarm SET acknowledged_at = prepay.now(), acknowledged_by = 'me', cleared_at = prepay.now() WHERE kind = 'unowned_energy' AND cleared_at IS NULL
-	AND meter_id = (SELECT meter_id FROM prepay.meter WHERE code = 'LET');
+SELECT prepay.acknowledge_alarm('town', alarm_id, 'meter room checked') FROM prepay.alarm_active WHERE meter = 'LET';
+SELECT state, acknowledged_at, cleared_at, note FROM prepay.alarm_history WHERE meter = 'LET' ORDER BY alarm_id DESC LIMIT 1;
 SELECT pg_temp.at('2026-03-05 00:00+08', 'LET', 35);
 SELECT count(*) FROM pg_temp.alarms WHERE meter = 'LET';
 SELECT prepay.add_meter('C', 'LET', 35);

@@ -1,0 +1,10 @@
+-- Alarms and messages.
+CREATE FUNCTION prepay.acknowledge_alarm(site text, alarm_id bigint, note text DEFAULT NULL) RETURNS int
+	AS 'MODULE_PATHNAME', 'prepay_acknowledge_alarm' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.acknowledge_alarm(text, bigint, text) IS
+	'Somebody has seen this alarm and takes care: it is not escalated any more; 0: it was acknowledged before. (报警确认)';
+
+CREATE FUNCTION prepay.acknowledge_alarm(site text, kind text, note text DEFAULT NULL) RETURNS int
+	AS 'MODULE_PATHNAME', 'prepay_acknowledge_alarms' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.acknowledge_alarm(text, text, text) IS
+	'Acknowledges all active alarms of a kind; says how many. (批量确认报警)';
