@@ -83,14 +83,18 @@ scaled(int64 register_wh, int64 ratio_e6)
 }
 
 int64
-accept_energy(const Meter *meter, int64 from_wh, int64 from_reverse_wh, const RegisterStep *step)
+accept_energy(const Meter *meter, int64 from_wh, const RegisterStep *step)
 {
-	int64 wh = scaled(from_wh + step->wh, meter->ratio_e6) - scaled(from_wh, meter->ratio_e6);
+	return scaled(from_wh + step->wh, meter->ratio_e6) - scaled(from_wh, meter->ratio_e6);
+}
 
-	if (meter->reverse_add && step->reverse_wh > 0)
-		wh += scaled(from_reverse_wh + step->reverse_wh, meter->ratio_e6) -
-			  scaled(from_reverse_wh, meter->ratio_e6);
-	return wh;
+int64
+accept_reverse_energy(const Meter *meter, int64 from_reverse_wh, const RegisterStep *step)
+{
+	if (!meter->reverse_add || step->reverse_wh <= 0)
+		return 0;
+	return scaled(from_reverse_wh + step->reverse_wh, meter->ratio_e6) -
+		   scaled(from_reverse_wh, meter->ratio_e6);
 }
 
 const char *

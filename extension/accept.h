@@ -57,9 +57,13 @@ extern const char *accept_periods(const Site *site, const Meter *meter, const To
 /* For the person who reviews it: the values and what they were measured against. */
 extern const char *accept_detail(const Meter *meter, const Reading *reading, const char *reason);
 
-/* Register steps to charged Wh with the ratio; telescopes, so no read frequency loses a Wh. */
-extern int64 accept_energy(const Meter *meter, int64 from_wh, int64 from_reverse_wh,
-						   const RegisterStep *step);
+/*
+ * Register steps to charged Wh with the ratio, forward and reverse; telescopes, so no
+ * read frequency loses a Wh.
+ */
+extern int64 accept_energy(const Meter *meter, int64 from_wh, const RegisterStep *step);
+extern int64 accept_reverse_energy(const Meter *meter, int64 from_reverse_wh,
+								   const RegisterStep *step);
 
 /*
  * Hold a reading: one open review per meter and reason, later readings attach to

@@ -64,17 +64,6 @@ typedef struct History
 	MeterHistory *meter; /* ascending by meter_id */
 } History;
 
-/* Energy after the ratio of a part of an interval in which neither owner nor facts change. */
-typedef struct EnergyPart
-{
-	TimestampTz from;
-	TimestampTz to;
-	int64 wh;
-	int64 reverse_wh;	/* of these, by the reverse register */
-	const TouMap *tou;	/* of the facts in force */
-	const int64 *moved; /* what the time-of-use registers moved by; NULL: they do not tell */
-} EnergyPart;
-
 /*
  * Terms of these accounts (ascending) that end after `from`, and the history of their
  * meters over [from, to): see history_load_meters(). Check meters have no term.

@@ -177,6 +177,8 @@ append_interval(RatingRun *run, Meter *meter, const Reading *reading, const Regi
 	Account *account = meter->account;
 	TimestampTz from = meter->last_read_at;
 	RateSpan span[MAX_SPANS];
+	EnergyPart part = { .from = from, .to = reading->read_at, .tou = &meter->tou_map };
+	int64 *moved = NULL;
 	int64_t lacking;
 	int n;
 
@@ -184,11 +186,15 @@ append_interval(RatingRun *run, Meter *meter, const Reading *reading, const Regi
 		return false;
 	n = tariff_code_spans(run->site, tariff_code(run->site, meter->tariff_id), from,
 						  reading->read_at, span, MAX_SPANS);
-	if (reading->tou.n > 0 && tou_matters(span, n))
-		return false;
-	switch (rate_split(run->site->zone, span, n, meter->meter_id, from, reading->read_at,
-					   accept_energy(meter, meter->register_wh, meter->reverse_wh, step),
-					   reading->read_at - from > run->gap_us, &account->pieces, &lacking))
+	part.reverse_wh = accept_reverse_energy(meter, meter->reverse_wh, step);
+	part.wh = accept_energy(meter, meter->register_wh, step) + part.reverse_wh;
+	if (meter->tou_map.n > 0)
+		moved = palloc(sizeof(int64) * meter->tou_map.n);
+	if (tou_moved(&meter->tou_map, &meter->tou, &reading->tou, step->wh, meter->register_max_wh,
+				  moved))
+		part.moved = moved;
+	switch (tou_split(run->site->zone, span, n, meter->meter_id, &part,
+					  reading->read_at - from > run->gap_us, &account->pieces, &lacking))
 	{
 		case RATE_OK:
 			return true;
@@ -208,6 +214,7 @@ believe(Meter *meter, const Reading *reading)
 	meter->register_wh = reading->wh;
 	if (reading->reverse_wh >= 0)
 		meter->reverse_wh = reading->reverse_wh;
+	meter->tou = reading->tou;
 	meter->dirty = true;
 }
 
@@ -334,14 +341,9 @@ take_reading(RatingRun *run, Meter *meter, const Reading *reading)
 			reason = accept_step(meter, meter->last_read_at, meter->register_wh, meter->reverse_wh,
 								 reading->read_at, reading->wh, reading->reverse_wh,
 								 run->spike_margin_e6, &step);
-			if (reason == NULL && reading->tou.n > 0)
-			{
-				TouRegisters last =
-					tou_believed_at(run->site, meter->meter_id, meter->last_read_at);
-
-				reason =
-					accept_periods(run->site, meter, &last, reading->read_at, &reading->tou, &step);
-			}
+			if (reason == NULL && tou_contradicts(&meter->tou_map, &meter->tou, &reading->tou,
+												  step.wh, meter->register_max_wh))
+				reason = "period_sum";
 		}
 		if (reason)
 		{
@@ -536,6 +538,39 @@ report_relays(const Site *site, const MeterMap *map)
 							map->meter[i]->relay_changed_at);
 }
 
+/* What the time-of-use registers in this statement are measured against. */
+static void
+load_periods(const Site *site, const MeterMap *map, const Reading *reading, int n)
+{
+	int32 *meter_id = palloc(sizeof(int32) * n);
+	int64 *read_at = palloc(sizeof(int64) * n);
+	TouRegisters *registers;
+	TouMap *names;
+	int found = 0;
+	int i;
+
+	for (i = 0; i < n; i++)
+	{
+		const Meter *meter;
+
+		if (reading[i].tou.n == 0 || (found > 0 && meter_id[found - 1] == reading[i].meter_id))
+			continue;
+		meter = find_meter(map, reading[i].meter_id);
+		meter_id[found] = meter->meter_id;
+		read_at[found++] = meter->last_read_at;
+	}
+	registers = palloc(sizeof(TouRegisters) * Max(found, 1));
+	names = palloc(sizeof(TouMap) * Max(found, 1));
+	tou_load(site, meter_id, read_at, found, registers, names);
+	for (i = 0; i < found; i++)
+	{
+		Meter *meter = find_meter(map, meter_id[i]);
+
+		meter->tou = registers[i];
+		meter->tou_map = names[i];
+	}
+}
+
 static void
 take_readings(RatingRun *run, const MeterMap *map, const Reading *reading, int n)
 {
@@ -611,6 +646,7 @@ rate_site(const Site *site, const Reading *reading, int n)
 		if (keep_unknown(&map, meter_id, n_id) > 0)
 			unknown_meter(site, meter_id[0]);
 	}
+	load_periods(site, &map, reading, n);
 	take_readings(&run, &map, reading, n);
 
 	for (i = 0; i < n_account; i++)

@@ -38,49 +38,20 @@ typedef struct IntervalWork
 	RatePieceVec *pieces;
 } IntervalWork;
 
-/* The meter's own time-of-use registers tell the periods of all tariffs of the part apart. */
-static bool
-part_by_period(const EnergyPart *part, const RateSpan *span, int n, int64_t *by_period)
-{
-	int i;
-
-	if (part->moved == NULL || !tou_matters(span, n))
-		return false;
-	/* The first one last: by_period goes by the periods of its tariff. */
-	for (i = n - 1; i >= 0; i--)
-		if (span[i].tariff == NULL || !tou_share(part->tou, part->moved, span[i].tariff,
-												 part->wh - part->reverse_wh, by_period))
-			return false;
-	return true;
-}
-
 static RateResult
 part_pieces(const IntervalWork *work, const EnergyPart *part, bool estimated)
 {
 	const RateSpan *span = work->span;
 	const RateSpan *end = work->span + work->n_span;
-	int32 meter_id = work->term->meter_id;
-	const CalZone *zone = work->site->zone;
-	int64_t by_period[TARIFF_MAX_PERIODS];
 	int64_t lacking;
-	int64 by_time = part->wh;
 	int n = 1;
 
 	for (; span + 1 < end && span->to <= part->from; span++)
 		;
 	for (; span + n < end && span[n].from < part->to; n++)
 		;
-	if (part_by_period(part, span, n, by_period))
-	{
-		RateResult result = rate_split_periods(zone, span, n, meter_id, part->from, part->to,
-											   by_period, estimated, work->pieces, &lacking);
-
-		if (result != RATE_OK || part->reverse_wh == 0)
-			return result;
-		by_time = part->reverse_wh;
-	}
-	return rate_split(zone, span, n, meter_id, part->from, part->to, by_time, estimated,
-					  work->pieces, &lacking);
+	return tou_split(work->site->zone, span, n, work->term->meter_id, part, estimated, work->pieces,
+					 &lacking);
 }
 
 /* Whether another account's part of an interval lacks a tariff: its reading waits for all. */

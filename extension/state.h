@@ -15,6 +15,7 @@
 #include "decide.h"
 #include "rate.h"
 #include "site.h"
+#include "tou.h"
 
 struct Account;
 
@@ -39,8 +40,10 @@ typedef struct Meter
 	Datum kw;
 	int relay_closed;			  /* -1 unknown, 0 open, 1 closed */
 	TimestampTz relay_changed_at; /* in this statement; 0: not */
-	RateLineVec lines;			  /* not sealed yet */
-	bool moved;					  /* its register, in this statement */
+	TouRegisters tou;			  /* of the last believed reading, where this statement has any */
+	TouMap tou_map;
+	RateLineVec lines; /* not sealed yet */
+	bool moved;		   /* its register, in this statement */
 	bool dirty;
 	bool facts_dirty;		/* tariff window or former_waits */
 	int n_undecided;		/* readings of this statement that are not judged yet */

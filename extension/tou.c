@@ -75,23 +75,40 @@ tou_map_at(const Site *site, int32 meter_id, TimestampTz instant)
 	return isnull ? (TouMap){ 0 } : tou_map(names, db_value(0, 2, &isnull));
 }
 
-TouRegisters
-tou_believed_at(const Site *site, int32 meter_id, TimestampTz instant)
+void
+tou_load(const Site *site, const int32 *meter_id, const int64 *read_at, int n,
+		 TouRegisters *registers, TouMap *map)
 {
 	static DbQuery query = {
-		"SELECT period_kwh FROM prepay.reading_believed WHERE site_id = $1 AND meter_id = $2"
-		" AND read_at <= $3 AND mark IS DISTINCT FROM 'waiting' ORDER BY read_at DESC LIMIT 1",
+		"SELECT b.period_kwh, t.period_names, t.period_step_kwh"
+		" FROM (SELECT unnest($2) AS meter_id, unnest($3) AS read_at) AS u"
+		" LEFT JOIN prepay.reading_believed b ON b.site_id = $1 AND b.meter_id = u.meter_id"
+		"  AND b.read_at = u.read_at"
+		" LEFT JOIN LATERAL (SELECT x.period_names, x.period_step_kwh FROM prepay.meter_term x"
+		"  WHERE x.site_id = $1 AND x.meter_id = u.meter_id ORDER BY x.valid_from DESC LIMIT 1)"
+		"  AS t ON true",
 		3,
-		{ INT4OID, INT4OID, TIMESTAMPTZOID }
+		{ INT4OID, INT4ARRAYOID, TIMESTAMPTZARRAYOID }
 	};
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
-					 TimestampTzGetDatum(instant) };
-	bool isnull = true;
-	Datum value = 0;
+	Datum args[] = { Int32GetDatum(site->site_id), db_array_int32(meter_id, n),
+					 db_array_time(read_at, n) };
+	int i;
 
-	if (db_run(&query, args) > 0)
-		value = db_value(0, 1, &isnull);
-	return isnull ? (TouRegisters){ 0 } : tou_registers(value);
+	if (n == 0)
+		return;
+	if (db_run(&query, args) != n)
+		elog(ERROR, "time-of-use registers of %d meters were not found", n);
+	for (i = 0; i < n; i++)
+	{
+		Datum value[3];
+		bool isnull[3];
+		int column;
+
+		for (column = 0; column < 3; column++)
+			value[column] = db_value(i, column + 1, &isnull[column]);
+		registers[i] = isnull[0] ? (TouRegisters){ 0 } : tou_registers(value[0]);
+		map[i] = isnull[1] ? (TouMap){ 0 } : tou_map(value[1], value[2]);
+	}
 }
 
 static bool
@@ -127,9 +144,8 @@ bool
 tou_contradicts(const TouMap *map, const TouRegisters *from, const TouRegisters *to, int64 total_wh,
 				int64 register_max_wh)
 {
-	int64 *moved = palloc(sizeof(int64) * Max(map->n, 1));
-
-	return told(map, from, to) && !tou_moved(map, from, to, total_wh, register_max_wh, moved);
+	return told(map, from, to) &&
+		   !tou_moved(map, from, to, total_wh, register_max_wh, palloc(sizeof(int64) * map->n));
 }
 
 static int
@@ -143,9 +159,10 @@ period_of(const Tariff *tariff, const char *name)
 	return -1;
 }
 
-bool
-tou_share(const TouMap *map, const int64 *moved, const Tariff *tariff, int64 energy,
-		  int64_t *by_period)
+/* Energy by period of a tariff; false: nothing moved, or the tariff lacks a period that did. */
+static bool
+share_energy(const TouMap *map, const int64 *moved, const Tariff *tariff, int64 energy,
+			 int64_t *by_period)
 {
 	int64_t weight[TARIFF_MAX_PERIODS] = { 0 };
 	int i;
@@ -163,8 +180,9 @@ tou_share(const TouMap *map, const int64 *moved, const Tariff *tariff, int64 ene
 	return rate_share(energy, weight, tariff->n_period, by_period);
 }
 
-bool
-tou_matters(const RateSpan *span, int n)
+/* Whether some version tells periods apart at all. */
+static bool
+has_periods(const RateSpan *span, int n)
 {
 	int i;
 
@@ -172,6 +190,42 @@ tou_matters(const RateSpan *span, int n)
 		if (span[i].tariff && span[i].tariff->n_period > 1)
 			return true;
 	return false;
+}
+
+/* The meter's own time-of-use registers tell the periods of all tariffs of the part apart. */
+static bool
+part_by_period(const EnergyPart *part, const RateSpan *span, int n, int64_t *by_period)
+{
+	int i;
+
+	if (part->moved == NULL || !has_periods(span, n))
+		return false;
+	/* The first one last: by_period goes by the periods of its tariff. */
+	for (i = n - 1; i >= 0; i--)
+		if (span[i].tariff == NULL || !share_energy(part->tou, part->moved, span[i].tariff,
+													part->wh - part->reverse_wh, by_period))
+			return false;
+	return true;
+}
+
+RateResult
+tou_split(const CalZone *zone, const RateSpan *span, int n_span, int32 meter_id,
+		  const EnergyPart *part, bool estimated, RatePieceVec *pieces, int64_t *lacking)
+{
+	int64_t by_period[TARIFF_MAX_PERIODS];
+	int64_t by_time = part->wh;
+
+	if (part_by_period(part, span, n_span, by_period))
+	{
+		RateResult result = rate_split_periods(zone, span, n_span, meter_id, part->from, part->to,
+											   by_period, estimated, pieces, lacking);
+
+		if (result != RATE_OK || part->reverse_wh == 0)
+			return result;
+		by_time = part->reverse_wh;
+	}
+	return rate_split(zone, span, n_span, meter_id, part->from, part->to, by_time, estimated,
+					  pieces, lacking);
 }
 
 void

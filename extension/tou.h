@@ -29,6 +29,17 @@ typedef struct TouMap
 	int64 step_wh; /* by which a register moves */
 } TouMap;
 
+/* Energy after the ratio of a part of an interval in which neither owner nor facts change. */
+typedef struct EnergyPart
+{
+	TimestampTz from;
+	TimestampTz to;
+	int64 wh;
+	int64 reverse_wh;	/* of these, by the reverse register */
+	const TouMap *tou;	/* of the facts in force */
+	const int64 *moved; /* what the time-of-use registers moved by; NULL: they do not tell */
+} EnergyPart;
+
 /* Registers of a reading from its period_kwh. Raises PP041 for NaN. */
 extern TouRegisters tou_registers(Datum period_kwh);
 /* From period_names and period_step_kwh of a term. */
@@ -37,6 +48,13 @@ extern TouMap tou_map(Datum names, Datum step_kwh);
 extern TouMap tou_map_at(const Site *site, int32 meter_id, TimestampTz instant);
 /* Registers of the last believed reading of a meter up to a time. */
 extern TouRegisters tou_believed_at(const Site *site, int32 meter_id, TimestampTz instant);
+
+/*
+ * For n meters: the registers of their readings of these times, and the map that holds
+ * last; in the order given.
+ */
+extern void tou_load(const Site *site, const int32 *meter_id, const int64 *read_at, int n,
+					 TouRegisters *registers, TouMap *map);
 
 /*
  * What each register moved by. False: not told, or their sum is not the step of the
@@ -48,14 +66,12 @@ extern bool tou_moved(const TouMap *map, const TouRegisters *from, const TouRegi
 extern bool tou_contradicts(const TouMap *map, const TouRegisters *from, const TouRegisters *to,
 							int64 total_wh, int64 register_max_wh);
 /*
- * Energy by period of a tariff, as the registers moved. False: nothing moved, or the
- * tariff lacks a period that did.
+ * Append the pieces of a part, as rate_split() does: by the periods its registers tell
+ * where they tell those of all spans apart, else by time.
  */
-extern bool tou_share(const TouMap *map, const int64 *moved, const Tariff *tariff, int64 energy,
-					  int64_t *by_period);
-
-/* Whether some version tells periods apart at all. */
-extern bool tou_matters(const RateSpan *span, int n);
+extern RateResult tou_split(const CalZone *zone, const RateSpan *span, int n_span, int32 meter_id,
+							const EnergyPart *part, bool estimated, RatePieceVec *pieces,
+							int64_t *lacking);
 
 /* The first term of a new meter, or of one without readings, gets its model's map. */
 extern void tou_set_first_term(int32 site_id, int32 meter_id);
