@@ -19,6 +19,7 @@ static const struct
 	const TemplateName *names;
 } vocabulary[] = {
 	{ "receipt", receipt_names },
+	{ "statement", statement_names },
 };
 
 static const TemplateName *
@@ -31,7 +32,7 @@ find_vocabulary(const char *kind)
 			return vocabulary[i].names;
 	ereport(ERROR,
 			(errcode(ERRCODE_PP_BAD_TEMPLATE), errmsg("there is no kind of template \"%s\"", kind),
-			 errhint("Kinds are: receipt.")));
+			 errhint("Kinds are: receipt, statement.")));
 	return NULL;
 }
 

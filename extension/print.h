@@ -24,6 +24,7 @@ typedef struct PrintForm
 
 /* Vocabularies of the kinds, in receipt.c and so on. */
 extern const TemplateName receipt_names[];
+extern const TemplateName statement_names[];
 
 /*
  * The template of this kind and code: the site's own in the language, the shipped one in it,

@@ -195,8 +195,8 @@ refuse(const Receipt *receipt, const char *account, const char *kind, int32 head
 							   receipt->seq, account, kind),
 						errdetail("Receipts are printed of an opening, sale, refund, reversal or "
 								  "closing."),
-						errhint("What was charged is listed in prepay.ledger and "
-								"prepay.usage_daily.")));
+						errhint("Usage is on the month's statement: "
+								"prepay.statement_print().")));
 	if (head != receipt->seq)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("entry %d of account \"%s\" has no receipt: it belongs to entry %d",

@@ -66,7 +66,7 @@ GRANT EXECUTE ON FUNCTION prepay.correct_reading(text, timestamptz, numeric, tex
 	prepay.resolve_review(text, bigint, text, text) TO prepay_admin, prepay_supervisor;
 GRANT EXECUTE ON FUNCTION prepay.change_meter(text, jsonb, timestamptz) TO prepay_admin;
 GRANT EXECUTE ON FUNCTION prepay.receipt(text, int, text) TO prepay_admin, prepay_supervisor, prepay_cashier;
-GRANT EXECUTE ON FUNCTION prepay.capital_figures(numeric), prepay.is_receipt_template(text, text, text[], text)
+GRANT EXECUTE ON FUNCTION prepay.statement_print(text, date, text), prepay.capital_figures(numeric), prepay.is_receipt_template(text, text, text[], text)
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
 GRANT SELECT ON prepay.receipt_template, prepay.receipt_prints
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;

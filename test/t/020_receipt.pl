@@ -1,4 +1,4 @@
-# Receipts on paper: the HTML is rendered, and what is on the page is looked at: its size, its copies,
+# Receipts and statements on paper: the HTML is rendered, and what is on the page is looked at: its size, its copies,
 # every character as text and as ink. A text can be in a PDF and not on its page, so ink is counted.
 use strict;
 use warnings;
@@ -206,6 +206,22 @@ check_paper('a name of markup', $html, $markup, '存根联', '客户联', '记�
 check_glyphs('a name of markup', $html, $markup);
 is(scalar(grep { no_blanks($_) =~ m{<script>张三</script>\{amount\}&amp;} } @{ $markup->{text} }), 3,
 	'it is printed as it is written');
+
+# A statement fills pages of A4.
+sql(q{INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) SELECT 1, m, t, extract(day FROM t)
+	FROM generate_series(1, 2) AS m, generate_series('2026-03-01 00:00+08'::timestamptz, '2026-03-02 08:00+08', '4 hours') AS t});
+foreach my $language (qw(zh en))
+{
+	sql(qq{SELECT prepay.update_account('A1', '{"language": "$language"}')});
+	$html = sql(q{SELECT prepay.statement_print('A1', NULL, 'statement-html')});
+	my $statement = render("statement-$language", $html);
+	like($statement->{info}, qr/^Page size:.*\(A4\)$/m, "statement, $language: A4");
+	check_glyphs("statement, $language", $html, $statement);
+	foreach my $text ('杭州某某餐饮管理有限公司', '107000.53', 'M002', $language eq 'zh' ? '售电(账目2)' : 'sale(entry2)')
+	{
+		like(no_blanks($statement->{text}[0]), qr/\Q$text\E/, encode_utf8("statement, $language: $text"));
+	}
+}
 
 # The checks themselves can fail: a character no font has, and text that leaves no ink.
 $html = '<meta charset="utf-8"><body>张三' . chr(0xE123) . '</body>';
