@@ -103,7 +103,8 @@ class Run:
         psql("SELECT prepay.install()")
         psql("SELECT prepay.create_site('town', 'Town', 'Asia/Shanghai')")
         psql("SELECT prepay.define_tariff('one', '{\"prices\": 1}')")
-        psql("SELECT prepay.set_setting('town', 'tariff', 'one'), prepay.create_agent('gw')")
+        psql("SELECT prepay.set_setting('town', 'tariff', 'one'), prepay.create_agent('gw'),"
+             " prepay.set_setting('town', 'vacant_supply', 'on')")
         ports = [o.port + i for i in range(o.gateways)]
         psql("INSERT INTO prepay.meter_model (code, profile) VALUES ('bench', '%s')"
              % json.dumps(model(o.registers)))
@@ -143,18 +144,40 @@ class Run:
                                        os.path.join(self.folder, "agent.conf")], stderr=log)
         self.programs.append(self.agent)
 
+    def order(self):
+        """Trips and closes, one transaction each, spread over the time."""
+        pause = 0.8 * self.options.seconds / self.options.commands
+        lines = "".join("SELECT count(*) FROM prepay.control('meter:M%d', '%s');\nSELECT pg_sleep(%.3f);\n"
+                        % (13 * (n // 2), ("trip", "close")[n % 2], pause)
+                        for n in range(self.options.commands))
+        subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", DATABASE], input=lines,
+                       check=True, stdout=subprocess.DEVNULL, text=True)
+
+    def command_figures(self):
+        time.sleep(1)
+        row = psql("SELECT count(*) FILTER (WHERE status = 'done'), count(*),"
+                   " percentile_disc(0.5) WITHIN GROUP (ORDER BY ms),"
+                   " percentile_disc(0.99) WITHIN GROUP (ORDER BY ms)"
+                   " FROM (SELECT status, 1000 * extract(epoch FROM finished_at - created_at) AS ms"
+                   " FROM prepay.command WHERE action IN ('trip', 'close')) AS c").split("|")
+        return {"commands_done": float(row[0]), "commands": float(row[1]),
+                "command_p50_ms": float(row[2] or "nan"), "command_p99_ms": float(row[3] or "nan")}
+
     def measure(self):
         o = self.options
         time.sleep(o.settle)
         before, cpu = scrape(self.metrics), cpu_seconds(self.agent.pid)
         began = time.monotonic()
-        time.sleep(o.seconds)
+        if o.commands:
+            self.order()
+        time.sleep(max(0, o.seconds - (time.monotonic() - began)))
         after, used = scrape(self.metrics), cpu_seconds(self.agent.pid) - cpu
         span = time.monotonic() - began
         polls = after['prepayd_polls_total{result="ok"}'] - before['prepayd_polls_total{result="ok"}']
         stored = (after['prepayd_ingest_rows_total{result="stored"}']
                   - before['prepayd_ingest_rows_total{result="stored"}'])
-        return {"polls_per_s": polls / span, "stored_per_s": stored / span,
+        figures = self.command_figures() if o.commands else {}
+        return figures | {"polls_per_s": polls / span, "stored_per_s": stored / span,
                 "late": after['prepayd_polls_total{result="late"}']
                         - before['prepayd_polls_total{result="late"}'],
                 "cpu_percent": 100 * used / span, "us_per_poll": 1e6 * used / max(polls, 1),
@@ -177,6 +200,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--settle", type=int, default=8)
     parser.add_argument("--port", type=int, default=21000)
+    parser.add_argument("--commands", type=int, default=0, help="orders during the time")
     parser.add_argument("--pause", action="store_true", help="stay up after the figures")
     options = parser.parse_args()
     run = Run(options)
