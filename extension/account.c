@@ -15,6 +15,7 @@
 #include "jsonb_doc.h"
 #include "lock.h"
 #include "owner.h"
+#include "phone.h"
 #include "rerate.h"
 #include "tariff_store.h"
 #include "vend.h"
@@ -29,12 +30,13 @@ extern Datum prepay_my_site(PG_FUNCTION_ARGS);
 void
 account_check_phone(const char *phone)
 {
-	if (phone && (strlen(phone) < 3 || strlen(phone) > 20 ||
-				  strspn(phone, "+0123456789 -") != strlen(phone)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" is not a phone number", phone),
-				 errhint("Use digits, spaces and '-', with '+' in front of a country code.")));
+	const char *fault = phone ? phone_fault(phone) : NULL;
+
+	if (fault)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("\"%s\" is not a phone number", fault),
+						errhint("Use digits, spaces and '-', with '+' in front of a country code, "
+								"and ',' or ';' between several numbers.")));
 }
 
 static int32

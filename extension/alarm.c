@@ -2,6 +2,7 @@
 
 #include "utils/builtins.h"
 
+#include "alarm_notice.h"
 #include "db.h"
 
 /* The very expressions of the unique index on active alarms. */
@@ -28,11 +29,15 @@ alarm_raise(const Site *site, const AlarmSubject *subject, const char *kind, int
 	};
 	Datum args[] = { SUBJECT_ARGS, Int16GetDatum(level), TimestampTzGetDatum(site->now),
 					 CStringGetTextDatum(detail) };
+	int64 alarm_id;
 
 	/* The common case, active already, must not burn an id and leave a dead row. */
 	if (alarm_is_active(site, subject, kind))
 		return 0;
-	return db_run(&query, args) == 1 ? db_int64(0, 1) : 0;
+	alarm_id = db_run(&query, args) == 1 ? db_int64(0, 1) : 0;
+	if (alarm_id != 0 && subject->account_id == 0 && level >= ALARM_WARNING)
+		alarm_notice_send(site, alarm_id);
+	return alarm_id;
 }
 
 bool

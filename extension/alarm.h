@@ -23,7 +23,11 @@ typedef struct AlarmSubject
 	const char *agent;
 } AlarmSubject;
 
-/* The new alarm's id, or 0 where one of this kind is active already. detail: a sentence. */
+/*
+ * The new alarm's id, or 0 where one of this kind is active already. detail: a sentence.
+ * The staff hears of warnings about anything but an account; the account's customer
+ * and they are told by level.c.
+ */
 extern int64 alarm_raise(const Site *site, const AlarmSubject *subject, const char *kind, int level,
 						 const char *detail);
 /* False: none was active. */

@@ -1,148 +1,143 @@
 #include "notice.h"
 
-#include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 #include "db.h"
 #include "money.h"
-
-#define MESSAGE_MAX_CHARS 70 /* one SMS in UCS-2 */
-
-typedef struct Template
-{
-	const char *name;
-	const char *language;
-	const char *body; /* {account} {balance} {threshold} {currency} */
-} Template;
-
-static const Template template_table[] = {
-	{ "alarm1", "zh",
-	  "账户{account}电费余额{balance}{currency},"
-	  "已低于{threshold}{currency},请及时充值。" },
-	{ "alarm2", "zh",
-	  "账户{account}电费余额仅{balance}{currency},"
-	  "已低于{threshold}{currency},请尽快充值以免停电。" },
-	{ "arrears", "zh",
-	  "账户{account}电费余额{balance}{currency},"
-	  "已欠费,即将停电,请立即充值。" },
-	{ "alarm1", "en",
-	  "{account}: balance {balance} {currency}, below {threshold}. Please top up." },
-	{ "alarm2", "en", "{account}: only {balance} {currency} left. Top up to keep supply." },
-	{ "arrears", "en", "{account}: balance {balance} {currency} used up. Supply will be cut." },
-};
+#include "phone.h"
+#include "quiet.h"
 
 static const char *
-find_body(const char *name, const char *language)
+site_name(const Site *site)
 {
-	const char *body = NULL;
-	int i;
+	static DbQuery query = { "SELECT name FROM prepay.site WHERE site_id = $1", 1, { INT4OID } };
+	Datum arg = Int32GetDatum(site->site_id);
 
-	for (i = 0; i < lengthof(template_table); i++)
-		if (strcmp(template_table[i].name, name) == 0 &&
-			(body == NULL || strcmp(template_table[i].language, language) == 0))
-			body = template_table[i].body;
-	if (body == NULL)
-		elog(ERROR, "no message text \"%s\"", name);
-	return body;
+	db_run(&query, &arg);
+	return db_text(0, 1);
 }
 
-/* Puts the values in; a code too long for one SMS is left out rather than cut. */
-static char *
-fill_in(const char *body, const char *const *key, const char *const *value, int n)
+static const char *
+language_of(const Site *site, const char *own)
 {
-	StringInfoData out;
+	return own ? own : setting_text(site, "language");
+}
+
+/* The values as they are named in templates: what a service with texts of its own needs. */
+static void
+name_values(const MessageValues *values, Datum *names, Datum *texts)
+{
+	Datum name[MESSAGE_NAMES];
+	Datum text[MESSAGE_NAMES];
+	int n = 0;
 	int i;
 
-	initStringInfo(&out);
-	while (*body)
-	{
-		for (i = 0; i < n; i++)
-			if (strncmp(body, key[i], strlen(key[i])) == 0)
-				break;
-		if (i == n)
-			appendStringInfoChar(&out, *body++);
-		else
+	for (i = 0; i < MESSAGE_NAMES; i++)
+		if (values->text[i])
 		{
-			appendStringInfoString(&out, value[i]);
-			body += strlen(key[i]);
+			name[n] = CStringGetTextDatum(message_names[i].name);
+			text[n++] = CStringGetTextDatum(values->text[i]);
 		}
-	}
-	return out.data;
-}
-
-static char *
-compose(const Site *site, const Notice *notice, const char *language)
-{
-	static const char *const key[] = { "{account}: ", "{account}", "{balance}", "{threshold}",
-									   "{currency}" };
-	char balance[MONEY_TEXT_MAX];
-	char threshold[MONEY_TEXT_MAX];
-	bool yuan = strcmp(site->currency, "CNY") == 0 && strcmp(language, "zh") == 0;
-	const char *body = find_body(notice->template, language);
-	const char *value[] = { psprintf("%s: ", notice->account), notice->account, balance, threshold,
-							yuan ? "元" : site->currency };
-	char *text;
-
-	minor_format(notice->balance, site->decimals, balance);
-	minor_format(notice->threshold, site->decimals, threshold);
-	text = fill_in(body, key, value, lengthof(key));
-	if (pg_mbstrlen(text) <= MESSAGE_MAX_CHARS)
-		return text;
-	value[0] = value[1] = "";
-	return fill_in(body, key, value, lengthof(key));
+	*names = db_array(name, NULL, n, TEXTOID);
+	*texts = db_array(text, NULL, n, TEXTOID);
 }
 
 static void
-store(const Site *site, const Notice *notice, const char *phone, const char *language,
+store(const Site *site, const NoticeDraft *draft, const char *phone, const char *language,
 	  const char *body)
 {
 	static DbQuery query = {
 		"INSERT INTO prepay.notification (site_id, account_id, alarm_id, template, language, phone,"
-		" params, body, created_at, state_at) VALUES ($1, $2, $3, $4, $5, $6,"
-		" jsonb_build_object('account', $7::text, 'balance', $8::text, 'threshold', $9::text,"
-		" 'currency', $10::text), $11, $12, $12)",
+		" params, body, created_at, state_at, not_before, channel) VALUES ($1, NULLIF($2, 0),"
+		" NULLIF($3, 0), $4, $5, $6, jsonb_object($7, $8), $9, $10, $10, $11, $12)",
 		12,
-		{ INT4OID, INT4OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-		  TEXTOID, TIMESTAMPTZOID }
+		{ INT4OID, INT4OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID,
+		  TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID }
 	};
-	char balance[MONEY_TEXT_MAX];
-	char threshold[MONEY_TEXT_MAX];
+	const char *quiet = draft->may_wait ? setting_text(site, "quiet_hours") : NULL;
+	QuietHours hours;
+	TimestampTz end = 0;
+	bool waits =
+		quiet && quiet_parse(quiet, &hours) && quiet_end(site->zone, &hours, site->now, &end);
+	Datum args[] = { Int32GetDatum(site->site_id),
+					 Int32GetDatum(draft->account_id),
+					 Int64GetDatum(draft->alarm_id),
+					 CStringGetTextDatum(draft->template),
+					 CStringGetTextDatum(language),
+					 CStringGetTextDatum(phone),
+					 (Datum) 0,
+					 (Datum) 0,
+					 CStringGetTextDatum(body),
+					 TimestampTzGetDatum(site->now),
+					 TimestampTzGetDatum(end),
+					 CStringGetTextDatum(setting_text(site, "message_channel")) };
 
-	minor_format(notice->balance, site->decimals, balance);
-	minor_format(notice->threshold, site->decimals, threshold);
+	name_values(&draft->values, &args[6], &args[7]);
+	db_run_nulls(&query, args, waits ? NULL : "          n ");
+}
+
+static bool
+is_listed(const char *list, const char *phone)
+{
+	char number[PHONE_MAX_CHARS + 1];
+
+	while (list && phone_next(&list, number))
+		if (phone_same(number, phone))
+			return true;
+	return false;
+}
+
+void
+notice_write(const Site *site, const NoticeDraft *draft, const char *phones, const char *except)
+{
+	const char *language = language_of(site, draft->language);
+	const char *body = NULL;
+	char phone[PHONE_MAX_CHARS + 1];
+
+	while (phones && phone_next(&phones, phone))
 	{
-		Datum args[] = { Int32GetDatum(site->site_id),
-						 Int32GetDatum(notice->account_id),
-						 Int64GetDatum(notice->alarm_id),
-						 CStringGetTextDatum(notice->template),
-						 CStringGetTextDatum(language),
-						 CStringGetTextDatum(phone),
-						 CStringGetTextDatum(notice->account),
-						 CStringGetTextDatum(balance),
-						 CStringGetTextDatum(threshold),
-						 CStringGetTextDatum(site->currency),
-						 CStringGetTextDatum(body),
-						 TimestampTzGetDatum(site->now) };
-
-		db_run(&query, args);
+		if (is_listed(except, phone))
+			continue;
+		if (body == NULL)
+			body = message_compose(site, draft->template, &language, &draft->values);
+		store(site, draft, phone, language, body);
 	}
+}
+
+void
+notice_balance(const Site *site, NoticeDraft *draft, const char *account, int64 balance)
+{
+	const char *language = language_of(site, draft->language);
+	bool yuan = strcmp(site->currency, "CNY") == 0 && strcmp(language, "zh") == 0;
+	char *amount = palloc(MONEY_TEXT_MAX);
+
+	minor_format(balance, site->decimals, amount);
+	draft->values.text[MESSAGE_SITE] = site->code;
+	draft->values.text[MESSAGE_SITE_NAME] = site_name(site);
+	draft->values.text[MESSAGE_ACCOUNT] = account;
+	draft->values.text[MESSAGE_BALANCE] = amount;
+	draft->values.text[MESSAGE_CURRENCY] = yuan ? "元" : site->currency;
 }
 
 void
 notice_send(const Site *site, const Notice *notice)
 {
-	char *site_language = setting_text(site, "language");
-	const char *language = notice->language ? notice->language : site_language;
-	char *phones = setting_text(site, "alarm_phones");
-	char *save = NULL;
-	char *phone;
+	NoticeDraft draft = { .template = notice->template,
+						  .language = notice->language,
+						  .account_id = notice->account_id,
+						  .alarm_id = notice->alarm_id,
+						  .may_wait = strcmp(notice->template, "arrears") != 0 };
+	char threshold[MONEY_TEXT_MAX];
+	char *staff = setting_text(site, "alarm_phones");
 
-	if (notice->phone && *notice->phone)
-		store(site, notice, notice->phone, language, compose(site, notice, language));
-	if (phones == NULL)
+	if (notice->phone == NULL && staff == NULL)
 		return;
-	for (phone = strtok_r(phones, ", ;", &save); phone; phone = strtok_r(NULL, ", ;", &save))
-		if (notice->phone == NULL || strcmp(phone, notice->phone) != 0)
-			store(site, notice, phone, site_language, compose(site, notice, site_language));
+	minor_format(notice->threshold, site->decimals, threshold);
+	draft.values.text[MESSAGE_THRESHOLD] = threshold;
+	notice_balance(site, &draft, notice->account, notice->balance);
+	notice_write(site, &draft, notice->phone, NULL);
+	draft.language = NULL;
+	draft.may_wait = false;
+	notice_balance(site, &draft, notice->account, notice->balance);
+	notice_write(site, &draft, staff, notice->phone);
 }

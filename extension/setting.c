@@ -19,6 +19,8 @@
 #include "energy.h"
 #include "lock.h"
 #include "money.h"
+#include "phone.h"
+#include "quiet.h"
 #include "site.h"
 #include "tariff_store.h"
 
@@ -28,6 +30,8 @@ typedef enum SettingKind
 	SETTING_NUMBER,
 	SETTING_INTERVAL,
 	SETTING_CHOICE,
+	SETTING_PHONES,
+	SETTING_HOURS,
 	SETTING_TEXT
 } SettingKind;
 
@@ -44,13 +48,16 @@ static const Setting settings[] = {
 	{ "alarm1_amount", SETTING_MONEY, NULL, NULL, true },
 	{ "alarm2_amount", SETTING_MONEY, NULL, NULL, true },
 	{ "alarm_margin", SETTING_MONEY, "0", NULL, true },
-	{ "alarm_phones", SETTING_TEXT, NULL, NULL, false },
+	{ "alarm_phones", SETTING_PHONES, NULL, NULL, false },
 	{ "clock_drift_limit", SETTING_INTERVAL, "5 minutes", NULL, false },
 	{ "credit_limit", SETTING_MONEY, "0", NULL, true },
 	{ "emergency_credit", SETTING_MONEY, "0", NULL, true },
+	{ "escalate_after", SETTING_INTERVAL, NULL, NULL, false },
+	{ "escalation_phones", SETTING_PHONES, NULL, NULL, false },
 	{ "grace_hours", SETTING_NUMBER, "0", "0..8760", true },
 	{ "hoarding_cap", SETTING_MONEY, NULL, NULL, false },
 	{ "language", SETTING_CHOICE, "zh", "zh|en", false },
+	{ "message_channel", SETTING_CHOICE, "sms", "sms|webhook", false },
 	{ "min_sale", SETTING_MONEY, NULL, NULL, false },
 	{ "notice_max_hours", SETTING_NUMBER, "48", "0..8760", true },
 	{ "off_command_ttl", SETTING_INTERVAL, "15 minutes", NULL, false },
@@ -59,6 +66,7 @@ static const Setting settings[] = {
 	{ "overload_samples", SETTING_NUMBER, "2", "1..100", false },
 	{ "poll_interval", SETTING_INTERVAL, "30 minutes", NULL, false },
 	{ "power_limit_kw", SETTING_NUMBER, NULL, "0..1000000", false },
+	{ "quiet_hours", SETTING_HOURS, NULL, NULL, false },
 	{ "sale_fee_percent", SETTING_NUMBER, "0", "0..100", false },
 	{ "seal_delay", SETTING_INTERVAL, "36 hours", NULL, false },
 	{ "spike_margin", SETTING_NUMBER, "1.2", "1..100", false },
@@ -252,6 +260,7 @@ void
 setting_check(const Site *site, const char *name, const char *value)
 {
 	const Setting *setting = find_setting(name);
+	QuietHours hours;
 	int64 ignored;
 	bool fits = true;
 	const char *wanted = "";
@@ -268,6 +277,8 @@ setting_check(const Site *site, const char *name, const char *value)
 						errdetail("Settings: %s.", list.data),
 						errhint("Settings are listed in the README.")));
 	}
+	if (value == NULL)
+		return;
 	switch (setting->kind)
 	{
 		case SETTING_MONEY:
@@ -286,6 +297,14 @@ setting_check(const Site *site, const char *name, const char *value)
 		case SETTING_CHOICE:
 			fits = in_choices(setting->choices, value);
 			wanted = psprintf("one of %s", setting->choices);
+			break;
+		case SETTING_PHONES:
+			fits = phone_fault(value) == NULL;
+			wanted = "phone numbers with ',' or ';' between them";
+			break;
+		case SETTING_HOURS:
+			fits = quiet_parse(value, &hours);
+			wanted = "local times such as '22:00-07:00'";
 			break;
 		case SETTING_TEXT:
 			break;
@@ -329,11 +348,7 @@ prepay_set_setting(PG_FUNCTION_ARGS)
 	auth_require(session.caller, MAY_CONFIGURE, site_id, "change settings");
 	lock_site_exclusive(site_id);
 	site = site_get(site_id);
-	setting_check(site, name,
-				  value ? value
-						: (find_setting(name) && find_setting(name)->absent
-							   ? find_setting(name)->absent
-							   : "0"));
+	setting_check(site, name, value);
 	if (strcmp(name, "tariff") == 0)
 		setting_tariff_changed(site, value);
 	{

@@ -48,7 +48,7 @@ extern int64 setting_micro(const Site *site, const char *name,
 						   int64 absent); /* plain number x 10^6 */
 extern int64 setting_interval_us(const Site *site, const char *name, int64 absent);
 extern char *setting_text(const Site *site, const char *name);
-/* Raises PP062 for an unknown name or a value that does not fit. */
+/* Raises PP062 for an unknown name or a value that does not fit; NULL: the default. */
 extern void setting_check(const Site *site, const char *name, const char *value);
 
 /* Currency exponent of ISO 4217 (2 for codes without an exception). */

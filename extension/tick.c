@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "account.h"
+#include "alarm_notice.h"
 #include "anchor.h"
 #include "auth.h"
 #include "clock.h"
@@ -52,13 +53,11 @@ lock_listed(const Site *site, DbQuery *query, const Datum *args, int *n)
 static int
 seal_overdue(const Site *site, int max)
 {
-	static DbQuery query = {
-		"SELECT account_id FROM prepay.account_state WHERE site_id = $1"
-		" AND closed_on IS NULL AND sealed_to < date '2000-01-01' + $2"
-		" ORDER BY sealed_to, account_id LIMIT $3",
-		3,
-		{ INT4OID, INT4OID, INT4OID }
-	};
+	static DbQuery query = { "SELECT account_id FROM prepay.account_state WHERE site_id = $1"
+							 " AND closed_on IS NULL AND sealed_to < date '2000-01-01' + $2"
+							 " ORDER BY sealed_to, account_id LIMIT $3",
+							 3,
+							 { INT4OID, INT4OID, INT4OID } };
 	int64 delay = setting_interval_us(site, "seal_delay", 0);
 	int32 to = site_local_day(site, site->now - delay);
 	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(to), Int32GetDatum(max) };
@@ -155,6 +154,8 @@ tick_site(const Site *site, int max, bool *left)
 	done += contact_tick(site);
 	if (done < max)
 		done += command_tick(site, max - done);
+	if (done < max)
+		done += alarm_notice_escalate(site, max - done);
 	anchor_tick(site);
 	return done;
 }

@@ -8,3 +8,8 @@ CREATE FUNCTION prepay.acknowledge_alarm(site text, kind text, note text DEFAULT
 	AS 'MODULE_PATHNAME', 'prepay_acknowledge_alarms' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION prepay.acknowledge_alarm(text, text, text) IS
 	'Acknowledges all active alarms of a kind; says how many. (批量确认报警)';
+
+CREATE FUNCTION prepay.is_message_template(template text, body text) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'prepay_is_message_template' LANGUAGE C IMMUTABLE STRICT;
+COMMENT ON FUNCTION prepay.is_message_template(text, text) IS
+	'Raises PP081 with remedy unless the text can be sent as that message: alarm1, alarm2, arrears, balance, alarm or escalation.';

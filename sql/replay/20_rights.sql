@@ -15,6 +15,7 @@ ALTER TABLE prepay.command ENABLE ROW LEVEL SECURITY;
 ALTER TABLE prepay.agent ENABLE ROW LEVEL SECURITY;
 ALTER TABLE prepay.operator_site ENABLE ROW LEVEL SECURITY;
 ALTER TABLE prepay.receipt_template ENABLE ROW LEVEL SECURITY;
+ALTER TABLE prepay.message_template ENABLE ROW LEVEL SECURITY;
 
 DROP POLICY IF EXISTS by_site ON prepay.site;
 CREATE POLICY by_site ON prepay.site USING (prepay.my_site(site_id));
@@ -50,3 +51,7 @@ DROP POLICY IF EXISTS by_site ON prepay.receipt_template;
 CREATE POLICY by_site ON prepay.receipt_template USING (prepay.my_site(site_id));
 DROP POLICY IF EXISTS shipped ON prepay.receipt_template;
 CREATE POLICY shipped ON prepay.receipt_template FOR SELECT USING (site_id = 0);
+DROP POLICY IF EXISTS by_site ON prepay.message_template;
+CREATE POLICY by_site ON prepay.message_template USING (prepay.my_site(site_id));
+DROP POLICY IF EXISTS shipped ON prepay.message_template;
+CREATE POLICY shipped ON prepay.message_template FOR SELECT USING (site_id = 0);

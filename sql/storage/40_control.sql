@@ -15,12 +15,17 @@ CREATE TABLE prepay.alarm (
 	cleared_at timestamptz,
 	detail text NOT NULL,
 	note text,
+	escalated_at timestamptz,
 	PRIMARY KEY (site_id, alarm_id)
 );
 CREATE UNIQUE INDEX alarm_one_active ON prepay.alarm
 	(site_id, kind, (COALESCE(account_id, 0)), (COALESCE(meter_id, 0)),
 	 (COALESCE(gateway_id, 0)), (COALESCE(agent, '')))
 	WHERE cleared_at IS NULL;
+-- What may be escalated.
+CREATE INDEX alarm_unacknowledged ON prepay.alarm (site_id, raised_at)
+	WHERE account_id IS NULL AND level > 1 AND cleared_at IS NULL AND acknowledged_at IS NULL
+		AND escalated_at IS NULL;
 -- Whether somebody has looked at a meter's alarm: asked for each reading of a meter without account.
 CREATE INDEX alarm_acknowledged ON prepay.alarm (site_id, meter_id, kind) WHERE acknowledged_at IS NOT NULL;
 
@@ -92,25 +97,6 @@ COMMENT ON COLUMN prepay.command.verify IS
 COMMENT ON COLUMN prepay.command.lease_until IS 'Real time up to which the agent has the command.';
 COMMENT ON COLUMN prepay.command.not_before IS 'Real time of the next attempt.';
 CREATE INDEX command_of_meter ON prepay.command (site_id, meter_id, created_at);
-
--- Messages to people: written in the transaction of their cause, delivered by an adapter.
-CREATE TABLE prepay.notification (
-	site_id int NOT NULL REFERENCES prepay.site,
-	notification_id bigint GENERATED ALWAYS AS IDENTITY,
-	account_id int,
-	alarm_id bigint,
-	template text NOT NULL,
-	language text NOT NULL,
-	phone text NOT NULL,
-	params jsonb NOT NULL,
-	body text NOT NULL,
-	state text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'sent', 'delivered', 'failed')),
-	tries int NOT NULL DEFAULT 0,
-	created_at timestamptz NOT NULL,
-	state_at timestamptz NOT NULL,
-	PRIMARY KEY (site_id, notification_id)
-);
-CREATE INDEX notification_queued ON prepay.notification (site_id, notification_id) WHERE state = 'queued';
 
 -- When lost contact was last looked for, by the business clock and by the real one.
 CREATE TABLE prepay.contact_check (
