@@ -229,7 +229,7 @@ compare_steps(const void *a, const void *b, void *pieces)
 	if (x->tariff_id != y->tariff_id)
 		return x->tariff_id < y->tariff_id ? -1 : 1;
 	if (x->version != y->version)
-		return x->version < y->version ? -1 : 1;
+		return rate_compare_versions(x->tariff, x->version, y->tariff, y->version);
 	if (x->meter_id != y->meter_id)
 		return x->meter_id < y->meter_id ? -1 : 1;
 	return left < right ? -1 : 1;

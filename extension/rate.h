@@ -178,6 +178,9 @@ extern bool rate_share(int64_t whole, const int64_t *weight, int n, int64_t *sha
 
 /* Order of the walk: by end, start, meter_id (then version and period: the order is total). */
 extern int rate_compare_pieces(const void *a, const void *b);
+/* Order in which versions of a code hold: one that was made later may have been put before. */
+extern int rate_compare_versions(const Tariff *a, int32_t a_version, const Tariff *b,
+								 int32_t b_version);
 extern void rate_sort(RatePieceVec *pieces);
 
 /*

@@ -30,6 +30,14 @@ typedef struct Shares
 	int64_t wh[TARIFF_MAX_PERIODS][TARIFF_MAX_TIERS];
 } Shares;
 
+int
+rate_compare_versions(const Tariff *a, int32_t a_version, const Tariff *b, int32_t b_version)
+{
+	if (a->valid_from != b->valid_from)
+		return a->valid_from < b->valid_from ? -1 : 1;
+	return (a_version > b_version) - (a_version < b_version);
+}
+
 static int
 compare_step(const RateLine *a, const RateLine *b)
 {
@@ -38,12 +46,7 @@ compare_step(const RateLine *a, const RateLine *b)
 	if (a->tariff_id != b->tariff_id)
 		return a->tariff_id < b->tariff_id ? -1 : 1;
 	if (a->version != b->version)
-	{
-		/* By when they hold: a later version may have been put before an earlier one. */
-		if (a->tariff->valid_from != b->tariff->valid_from)
-			return a->tariff->valid_from < b->tariff->valid_from ? -1 : 1;
-		return a->version < b->version ? -1 : 1;
-	}
+		return rate_compare_versions(a->tariff, a->version, b->tariff, b->version);
 	if (a->meter_id != b->meter_id)
 		return a->meter_id < b->meter_id ? -1 : 1;
 	return 0;

@@ -107,3 +107,4 @@ SELECT prepay.add_meter('a/account:order', 'a/meter:order', effective => '2026-0
 INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh)
 SELECT 1, meter_id, at, kwh FROM prepay.meter, (VALUES (timestamptz '2026-06-01 00:00', 0), ('2026-06-01 12:00', 2), ('2026-06-02 00:00', 4)) AS v (at, kwh) WHERE site_id = 1 AND code = 'order';
 SELECT version, tier, kwh, amount FROM prepay.usage_daily WHERE account = 'order' ORDER BY version;
+SELECT version, tier, sum(kwh) AS kwh, sum(amount) AS amount FROM prepay.explain('a/account:order') GROUP BY version, tier ORDER BY version;
