@@ -17,7 +17,8 @@ enum
 {
 	EXCEPTION_ADDRESS = 0x02,
 	EXCEPTION_VALUE = 0x03,
-	DLT645_NO_DATA = 0x02 /* bit of the error byte */
+	DLT645_NO_DATA = 0x02, /* bit of the error byte */
+	RECENT_TRANSACTIONS = 256
 };
 
 size_t
@@ -125,6 +126,17 @@ take_by_transaction(Bus *bus, const Frame *frame)
 		take_frame(bus, flight, frame);
 }
 
+/* Whether these bytes may be the beginning of an answer to a request of the last while. */
+static bool
+may_follow(const Bus *bus, const uint8_t *bytes, size_t len)
+{
+	if (len >= 2 && (uint16_t) (bus->transaction - frame_get16(bytes)) >= RECENT_TRANSACTIONS)
+		return false;
+	if (len >= 4 && frame_get16(bytes + 2) != 0)
+		return false;
+	return len < 6 || (bytes[4] == 0 && bytes[5] >= 3 && bytes[5] <= FRAME_PDU_MAX + 1);
+}
+
 static void
 parse_mbap(Bus *bus)
 {
@@ -135,6 +147,13 @@ parse_mbap(Bus *bus)
 	while ((status = frame_mbap_next(bus->in + used, bus->in_len - used, &frame)) == FRAME_WHOLE)
 	{
 		used += frame.used;
+		/* Where a gateway lost a part of an answer the next fills the hole, as nothing but what
+		 * follows tells: Modbus TCP has no checksum. */
+		if (bus->flights > 1 && !may_follow(bus, bus->in + used, bus->in_len - used))
+		{
+			status = FRAME_BROKEN;
+			break;
+		}
 		take_by_transaction(bus, &frame);
 		if (bus->state == BUS_DOWN)
 			return;

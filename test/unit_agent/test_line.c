@@ -33,6 +33,7 @@ typedef enum Behaviour
 	SILENT,
 	LATE, /* after the time-out */
 	EXCEPTS,
+	TEARS,	/* half the answer, and the next ones right behind */
 	BABBLES /* the answer, then bytes without end for a while */
 } Behaviour;
 
@@ -147,6 +148,9 @@ reply(Fixture *fixture, uint8_t *answer, size_t len)
 			break;
 		case SILENT:
 			return;
+		case TEARS:
+			len /= 2;
+			break;
 		case LATE:
 			hold(fixture, answer, len, 200);
 			return;
@@ -492,6 +496,33 @@ window(void **state)
 	}
 }
 
+/* Half an answer and then the others: the hole is not filled with what belongs to them. */
+static void
+torn_window(void **state)
+{
+	static const Behaviour script[] = { TEARS };
+	Fixture *fixture = *state;
+	TestJob jobs[4];
+
+	make_tcp_bus(fixture, BUS_MBAP, 4);
+	ask(fixture, 1, 0);
+	play(fixture, script, 1);
+	for (uint16_t i = 0; i < 4; i++)
+	{
+		prepare(fixture, &jobs[i], (uint8_t) (1 + i), (uint16_t) (0x1100 * (i + 1)));
+		jobs[i].job.pdu_len =
+			frame_read_request(jobs[i].job.pdu, 3, (uint16_t) (0x1100 * (i + 1)), 20);
+		bus_submit(fixture->bus, &jobs[i].job);
+	}
+	run(fixture, 4);
+	for (uint16_t i = 0; i < 4; i++)
+	{
+		for (uint16_t n = 0; n < 20 && jobs[i].result == JOB_ANSWERED; n++)
+			assert_int_equal(frame_get16(jobs[i].pdu + 2 + 2 * n), 0x1100 * (i + 1) + n);
+	}
+	assert_int_not_equal(jobs[0].result, JOB_ANSWERED);
+}
+
 static void
 answer_pty(evutil_socket_t fd, short what, void *arg)
 {
@@ -554,11 +585,11 @@ int
 main(void)
 {
 #define LINE_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
-	const struct CMUnitTest tests[] = {
-		LINE_TEST(true_values_only), LINE_TEST(late_answer),	LINE_TEST(damaged_and_silent),
-		LINE_TEST(babble),			 LINE_TEST(both_protocols), LINE_TEST(window),
-		LINE_TEST(serial),			 LINE_TEST(no_device)
-	};
+	const struct CMUnitTest tests[] = { LINE_TEST(true_values_only),   LINE_TEST(late_answer),
+										LINE_TEST(damaged_and_silent), LINE_TEST(babble),
+										LINE_TEST(both_protocols),	   LINE_TEST(window),
+										LINE_TEST(torn_window),		   LINE_TEST(serial),
+										LINE_TEST(no_device) };
 
 	log_set_level(LEVEL_ERROR);
 	return cmocka_run_group_tests(tests, NULL, NULL);
