@@ -241,6 +241,24 @@ meter_code(const Site *site, int32 meter_id)
 	return db_text(0, 1);
 }
 
+/*
+ * Where the account's energy of a term ends, up to the end of the month: what a meter used
+ * that left without a final register is told by its next reading. NULL: there is none.
+ */
+static const Believed *
+last_reading(const Statement *statement, const MeterHistory *meter, const Term *term)
+{
+	const Believed *last = history_reading_at(meter, Min(term->to, statement->to));
+	const Believed *next;
+
+	if (last == NULL || term->to > statement->to || last->read_at >= term->to)
+		return last;
+	for (next = last + 1; next < meter->reading + meter->n; next++)
+		if (!next->held && !next->was_waiting)
+			return next;
+	return last;
+}
+
 static void
 put_registers(Statement *statement)
 {
@@ -254,11 +272,12 @@ put_registers(Statement *statement)
 		const Term *term = &history.term[i];
 		const MeterHistory *meter = history_meter(&history, term->meter_id);
 		const Believed *first = history_reading_at(meter, Max(term->from, statement->from));
-		const Believed *last = history_reading_at(meter, Min(term->to, statement->to));
+		const Believed *last = last_reading(statement, meter, term);
 		StatementLine line = { .section = "register", .tier = -1, .has_register = true };
 
 		if (term->from >= statement->to || first == NULL || last->read_at < first->read_at)
 			continue;
+		/* Owned energy alone: of an interval that straddles the term its part. */
 		line.wh = history_energy(meter, first, last, term->from, term->to);
 		line.meter = meter_code(site, term->meter_id);
 		line.from = first->read_at;

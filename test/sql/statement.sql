@@ -96,6 +96,8 @@ INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) VALUES (1, 3, '2026
 SELECT prepay.remove_meter('A2', 'M3', effective => '2026-03-10 12:00+08');
 INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) VALUES (1, 3, '2026-03-11 12:00+08', 48);
 SELECT prepay.tick();
+-- The meter left in the middle of an interval: its former account has half of it.
+SELECT text, kwh, register_from, register_to FROM prepay.statement('A2') WHERE section = 'register';
 SELECT * FROM prepay.energy_by_place('B1', '2026-03-08 12:00+08', '2026-03-12 12:00+08');
 SELECT day, kwh FROM prepay.energy_by_place('place:U1', '2026-03-09 00:00+08', '2026-03-11 00:00+08');
 SELECT e.day, e.kwh - e.unowned_kwh - u.kwh AS difference FROM prepay.energy_by_place('B1', '2026-02-01 00:00+08', '2026-03-12 12:00+08') e
