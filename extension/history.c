@@ -89,6 +89,11 @@ load_facts(const Site *site, Datum meters, History *history)
 		if (meter->n_facts++ == 0)
 			meter->facts = &facts[i];
 	}
+	for (i = 0; i < history->n_meter; i++)
+		if (history->meter[i].n_facts == 0)
+			ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+							errmsg("meter %d has no row in prepay.meter_term",
+								   history->meter[i].meter_id)));
 }
 
 static void

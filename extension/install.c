@@ -49,6 +49,40 @@ create_roles(void)
 	CommandCounterIncrement();
 }
 
+/*
+ * Roles that were there before are taken as they are, but for what would give more than
+ * they are for: each runs or owns something here, and whoever may become it runs it too.
+ */
+static void
+check_roles(void)
+{
+	static DbQuery query = {
+		"SELECT r.rolname, CASE WHEN r.rolsuper THEN 'is a superuser'"
+		" WHEN r.rolcreaterole THEN 'may create roles' WHEN r.rolbypassrls THEN 'bypasses row security'"
+		" WHEN r.rolcanlogin THEN 'may log in' ELSE 'has members' END"
+		" FROM pg_catalog.pg_roles r WHERE r.rolname = ANY ($1) AND (r.rolsuper"
+		"  OR r.rolname = 'prepay_owner' AND (r.rolcanlogin OR r.rolcreaterole OR r.rolbypassrls"
+		"   OR EXISTS (SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles x"
+		"    ON x.oid = m.member WHERE m.roleid = r.oid AND NOT x.rolsuper)))"
+		" ORDER BY r.rolname LIMIT 1",
+		1,
+		{ TEXTARRAYOID }
+	};
+	Datum name[lengthof(role_names)];
+	Datum arg;
+	int i;
+
+	for (i = 0; i < lengthof(role_names); i++)
+		name[i] = CStringGetTextDatum(role_names[i]);
+	arg = db_array(name, NULL, lengthof(role_names), TEXTOID);
+	if (db_run(&query, &arg) > 0)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("role \"%s\" %s", db_text(0, 1), db_text(0, 2)),
+						errdetail("It was there before, and would give that to the storage."),
+						errhint("Take it away with ALTER ROLE or REVOKE, or rename the role, then "
+								"call prepay.install() again.")));
+}
+
 static int32
 stored_version(void)
 {
@@ -124,6 +158,7 @@ prepay_install(PG_FUNCTION_ARGS)
 							 GUC_ACTION_SAVE, true, 0, false);
 	lock_install();
 	create_roles();
+	check_roles();
 	db_execute("GRANT USAGE, CREATE ON SCHEMA prepay TO prepay_owner");
 	db_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA prepay TO prepay_owner");
 	version = stored_version();

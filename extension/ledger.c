@@ -71,6 +71,7 @@ ledger_hash(const uint8 *previous, const LedgerRow *row, uint8 *hash)
 	put_number(&text, row->recorded_at);
 	put_number(&text, row->day);
 	put_text(&text, row->key);
+	put_text(&text, row->call);
 	put_number(&text, row->ref_seq);
 	put_text(&text, row->operator_name);
 	put_text(&text, row->tender);
@@ -126,6 +127,7 @@ chain(const Site *site, Account *account, PostedEntry *posted)
 					  .recorded_at = GetCurrentTransactionStartTimestamp(),
 					  .day = entry->day,
 					  .key = entry->key,
+					  .call = entry->call,
 					  .ref_seq = entry->ref_seq,
 					  .operator_name = auth_operator(),
 					  .tender = entry->tender,

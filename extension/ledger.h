@@ -17,7 +17,8 @@ typedef struct LedgerEntry
 	int64 amount_minor; /* signed: what it does to the balance */
 	int32 day;			/* local day it concerns */
 	const char *key;
-	int32 ref_seq; /* entry it corrects or reverses */
+	const char *call; /* operation and fingerprint of the posting with this key */
+	int32 ref_seq;	  /* entry it corrects or reverses */
 	const char *tender;
 	const char *till;
 	int64 receipt_no;
@@ -59,8 +60,9 @@ typedef struct LedgerRow
 	TimestampTz booked_at;
 	TimestampTz recorded_at;
 	int32 day;
-	const char *key; /* NULL: empty */
-	int32 ref_seq;	 /* 0: empty */
+	const char *key;  /* NULL: empty */
+	const char *call; /* of its posting; NULL: it has none */
+	int32 ref_seq;	  /* 0: empty */
 	const char *operator_name;
 	const char *tender;
 	const char *till;

@@ -298,12 +298,23 @@ vend_receipt(VendCall *call)
 	call->till = till_take(call->site, call->till, &call->receipt_no);
 }
 
+/* As verify() writes it from the row of the posting. */
+static char *
+call_text(const VendCall *call)
+{
+	char hex[LEDGER_HASH_BYTES * 2 + 1];
+
+	hex[hex_encode((const char *) call->fingerprint, LEDGER_HASH_BYTES, hex)] = '\0';
+	return psprintf("%s %s", call->operation, hex);
+}
+
 int32
 vend_post(VendCall *call, Account *account, LedgerEntry *entry)
 {
 	if (call->receipt_no == 0)
 		call->till = till_name(call->till);
 	entry->key = call->key;
+	entry->call = call->key ? call_text(call) : NULL;
 	entry->day = call->site->today;
 	entry->till = call->till;
 	return ledger_post(&call->run.posting, account, entry);

@@ -7,10 +7,12 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
+#include "utils/resowner.h"
 
 #include "account.h"
 #include "anchor.h"
@@ -20,6 +22,7 @@
 #include "debt.h"
 #include "energy.h"
 #include "ledger.h"
+#include "proof.h"
 #include "rerate.h"
 #include "seal.h"
 #include "till.h"
@@ -89,6 +92,7 @@ entry_row(uint64 i, const Verify *verify, int32 account_id, LedgerRow *row)
 	value = db_value(i, 7, &isnull);
 	row->day = DatumGetDateADT(value);
 	row->key = db_text(i, 8);
+	row->call = db_text(i, 22);
 	row->ref_seq = db_int32_or(i, 9, 0);
 	row->operator_name = db_text(i, 10);
 	row->tender = db_text(i, 11);
@@ -156,7 +160,7 @@ check_entry(Verify *verify, const LedgerRow *row, const uint8 *stored, ChainStat
 	ledger_hash(chain->hash, row, chain->hash);
 	if (memcmp(chain->hash, stored, LEDGER_HASH_BYTES) != 0)
 	{
-		fault(verify, "ledger_hash", "entry %d was changed after it was posted", row->seq);
+		fault(verify, "ledger_hash", "entry %d or its posting was changed afterwards", row->seq);
 		memcpy(chain->hash, stored, LEDGER_HASH_BYTES);
 	}
 	chain->seq = row->seq;
@@ -168,7 +172,9 @@ check_chain(Verify *verify, int32 account_id, ChainState *chain)
 	static DbQuery query = {
 		"SELECT seq, kind, amount, balance_after, booked_at, recorded_at, day, key, ref_seq,"
 		" operator, tender, till, receipt_no, note, hash, debt, debt_after, fee, purchase_no,"
-		" price, other_account_id FROM prepay.ledger_entry"
+		" price, other_account_id, (SELECT operation || ' ' || encode(fingerprint, 'hex')"
+		"  FROM prepay.posting p WHERE p.site_id = $1 AND p.key = e.key)"
+		" FROM prepay.ledger_entry e"
 		" WHERE site_id = $1 AND account_id = $2 AND seq > $3 ORDER BY seq LIMIT " CppAsString2(
 			ENTRY_BATCH),
 		3,
@@ -425,7 +431,7 @@ check_energy(Verify *verify, int32 account_id)
 }
 
 static void
-verify_account(Verify *verify, int32 account_id, const char *code)
+check_account(Verify *verify, int32 account_id)
 {
 	ChainState chain;
 	Account *account;
@@ -434,7 +440,6 @@ verify_account(Verify *verify, int32 account_id, const char *code)
 	/* A connection of its own: its rows and memory are gone when the account is done. */
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	verify->account_code = code;
 	account = account_read_all(verify->site, &account_id, 1, &n);
 	if (n == 0)
 		fault(verify, "account_state", "the account has no state row");
@@ -447,6 +452,66 @@ verify_account(Verify *verify, int32 account_id, const char *code)
 		check_energy(verify, account_id);
 	}
 	SPI_finish();
+}
+
+/* Each key leads to the entry that is its result; a repeated call is answered from there. */
+static void
+check_postings(Verify *verify)
+{
+	static DbQuery query = {
+		"SELECT p.key FROM prepay.posting p LEFT JOIN prepay.ledger_entry e"
+		" USING (site_id, account_id, seq) WHERE p.site_id = $1 AND (e.key IS DISTINCT FROM p.key"
+		"  OR e.booked_at IS DISTINCT FROM p.posted_at) ORDER BY p.key",
+		1,
+		{ INT4OID }
+	};
+	Datum arg = Int32GetDatum(verify->site->site_id);
+	int n = db_run(&query, &arg);
+	int i;
+
+	for (i = 0; i < n; i++)
+		fault(verify, "posting", "key \"%s\" does not lead to its entry", db_text(i, 1));
+}
+
+static bool
+is_about_data(const ErrorData *error)
+{
+	int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	return category != ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) &&
+		   category != ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES);
+}
+
+/* Rows so broken that rating them raises are a fault of the account, not of this call. */
+static void
+verify_account(Verify *verify, int32 account_id, const char *code)
+{
+	MemoryContext memory = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	verify->account_code = code;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(memory);
+	PG_TRY();
+	{
+		check_account(verify, account_id);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(memory);
+		error = CopyErrorData();
+		if (!is_about_data(error))
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		fault(verify, "stored_state", "its rows cannot be used: %s", error->message);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(memory);
+	CurrentResourceOwner = owner;
 }
 
 static void
@@ -482,6 +547,9 @@ verify_site(Verify *verify, int32 account_id)
 		return;
 	for (faults = anchor_faults(verify->site); *faults; faults++)
 		fault(verify, "anchor", "%s", *faults);
+	check_postings(verify);
+	for (faults = proof_faults(verify->site); *faults; faults++)
+		fault(verify, "row", "%s", *faults);
 	for (faults = till_faults(verify->site); *faults; faults++)
 		fault(verify, "receipts", "%s", *faults);
 }

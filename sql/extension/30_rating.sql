@@ -34,6 +34,10 @@ COMMENT ON FUNCTION prepay.meter_changes() IS 'Trigger: refuses changes in place
 CREATE FUNCTION prepay.refuse_change() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'prepay_refuse_change' LANGUAGE C;
 COMMENT ON FUNCTION prepay.refuse_change() IS 'Trigger: rows that are written once.';
+
+CREATE FUNCTION prepay.prove_row() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'prepay_prove_row' LANGUAGE C;
+COMMENT ON FUNCTION prepay.prove_row() IS 'Trigger: keeps the hash of a row in row_proof, for verify().';
 CREATE FUNCTION prepay.reading_insert() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'prepay_reading_insert' LANGUAGE C;
 COMMENT ON FUNCTION prepay.reading_insert() IS 'Trigger: rates the readings of a statement, moves balances, raises alarms, queues relay commands.';

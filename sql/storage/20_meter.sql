@@ -109,6 +109,7 @@ CREATE TABLE prepay.meter_term (
 		CONSTRAINT meter_term_reverse_energy_known CHECK (reverse_energy IN ('add', 'ignore')),
 	period_names text[],
 	period_step_kwh numeric,
+	CONSTRAINT meter_term_periods_have_step CHECK ((period_names IS NULL) = (period_step_kwh IS NULL)),
 	PRIMARY KEY (site_id, meter_id, valid_from),
 	FOREIGN KEY (site_id, meter_id) REFERENCES prepay.meter
 );

@@ -204,6 +204,15 @@ CREATE TABLE prepay.rerate_queue (
 	FOREIGN KEY (site_id, account_id) REFERENCES prepay.account
 );
 
+-- Hashes of rows beside the ledger, kept by a trigger: what verify() compares the rows with.
+CREATE TABLE prepay.row_proof (
+	site_id int NOT NULL REFERENCES prepay.site,
+	relation text NOT NULL,
+	row_key text NOT NULL,
+	hash bytea NOT NULL,
+	PRIMARY KEY (site_id, relation, row_key)
+);
+
 -- Heads of all accounts of a site at a moment: makes a rewritten or cut-off chain visible.
 CREATE TABLE prepay.anchor (
 	site_id int NOT NULL REFERENCES prepay.site,

@@ -47,3 +47,26 @@ CREATE TRIGGER account_change_written_once BEFORE UPDATE OR DELETE ON prepay.acc
 	FOR EACH ROW EXECUTE FUNCTION prepay.refuse_change();
 CREATE TRIGGER account_change_not_truncated BEFORE TRUNCATE ON prepay.account_change
 	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();
+
+CREATE TRIGGER account_change_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.account_change
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+CREATE TRIGGER account_meter_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.account_meter
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+CREATE TRIGGER credit_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.credit
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+CREATE TRIGGER debt_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.debt
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+CREATE TRIGGER meter_term_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.meter_term
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+CREATE TRIGGER reading_correction_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.reading_correction
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+CREATE TRIGGER receipt_print_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.receipt_print
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+CREATE TRIGGER tariff_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.tariff
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+CREATE TRIGGER tariff_assignment_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.tariff_assignment
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+CREATE TRIGGER tariff_price_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.tariff_price
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+CREATE TRIGGER tariff_version_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.tariff_version
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();

@@ -112,3 +112,38 @@ SELECT prepay.install() IS NOT NULL AS installed;
 RESET search_path;
 DROP SCHEMA regress_prepay_trap CASCADE;
 SELECT count(*) FROM prepay.site;
+
+-- A schema, a table, a function or an operator that is there before: refused, not taken over.
+DROP EXTENSION pg_prepay CASCADE;
+CREATE SCHEMA prepay;
+CREATE TABLE prepay.site (site_id int);
+CREATE FUNCTION prepay.equal(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'caught'; END $$;
+CREATE OPERATOR prepay.= (LEFTARG = text, RIGHTARG = text, FUNCTION = prepay.equal);
+CREATE EXTENSION pg_prepay;
+DROP SCHEMA prepay CASCADE;
+CREATE EXTENSION pg_prepay;
+-- Tables planted between the two steps.
+CREATE TABLE prepay.site (site_id int);
+\set SHOW_CONTEXT never
+SELECT prepay.install();
+\set SHOW_CONTEXT errors
+DROP TABLE prepay.site;
+-- Roles that are more than they should be, or that somebody may become.
+BEGIN;
+ALTER ROLE prepay_owner SUPERUSER;
+SELECT prepay.install();
+ROLLBACK;
+BEGIN;
+ALTER ROLE prepay_owner LOGIN;
+SELECT prepay.install();
+ROLLBACK;
+BEGIN;
+CREATE ROLE regress_prepay_heir;
+GRANT prepay_owner TO regress_prepay_heir;
+SELECT prepay.install();
+ROLLBACK;
+BEGIN;
+ALTER ROLE prepay_cashier SUPERUSER;
+SELECT prepay.install();
+ROLLBACK;
+SELECT prepay.install() IS NOT NULL AS installed;
