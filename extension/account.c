@@ -128,7 +128,7 @@ account_redecide(const Site *site, int32 account_id)
 {
 	Account *account = account_lock(site, account_id);
 
-	account->quiet = decide_account(site, account_id, account_balance_of(site, account));
+	account->quiet = decide_account(site, account_id, account_balance_of(site, account), false);
 	account->dirty = true;
 	account_save_all(site, account, 1);
 }
@@ -191,11 +191,17 @@ opened_before(VendCall *call, int32 *account_id)
 Datum
 prepay_open_account(PG_FUNCTION_ARGS)
 {
-	static const char *const known[] = { "alarm1_amount",  "alarm2_amount",
-										 "credit_limit",   "emergency_credit",
-										 "tier_extra_kwh", "tier_start",
-										 "language",	   "note",
-										 "till",		   NULL };
+	static const char *const known[] = { "alarm1_amount",
+										 "alarm2_amount",
+										 "credit_limit",
+										 "emergency_credit",
+										 "tier_extra_kwh",
+										 "tier_start",
+										 "language",
+										 "note",
+										 "load_class",
+										 "till",
+										 NULL };
 	DbSession session;
 	VendCall call = { .operation = "open_account" };
 	LedgerEntry entry = { .kind = "opening", .note = "opening balance" };

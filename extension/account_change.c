@@ -48,6 +48,7 @@ static const Field fields[] = {
 	{ "tier_start", FIELD_KWH, true },
 	{ "language", FIELD_LANGUAGE, false },
 	{ "note", FIELD_TEXT, false },
+	{ "load_class", FIELD_TEXT, false },
 };
 
 static void
@@ -110,10 +111,11 @@ account_set(const Site *site, int32 account_id, Jsonb *changes, int32 from_day)
 	/* A record of the row with the members of the object put in: types are the columns' own. */
 	static DbQuery query = {
 		"UPDATE prepay.account a SET (customer, phone, state, alarm1_amount, alarm2_amount,"
-		" credit_limit, emergency_credit, tier_extra_kwh, tier_start_kwh, language, note) ="
+		" credit_limit, emergency_credit, tier_extra_kwh, tier_start_kwh, language, note,"
+		" load_class) ="
 		" (SELECT n.customer, n.phone, n.state, n.alarm1_amount, n.alarm2_amount, n.credit_limit,"
 		"  n.emergency_credit, n.tier_extra_kwh, COALESCE(($3 ->> 'tier_start')::numeric,"
-		"  n.tier_start_kwh), n.language, n.note"
+		"  n.tier_start_kwh), n.language, n.note, n.load_class"
 		"  FROM pg_catalog.jsonb_populate_record(a, $3) AS n)"
 		" WHERE a.site_id = $1 AND a.account_id = $2",
 		3,
@@ -202,6 +204,7 @@ prepay_update_account(PG_FUNCTION_ARGS)
 										 "tier_extra_kwh",
 										 "language",
 										 "note",
+										 "load_class",
 										 NULL };
 	DbSession session;
 	CodeTarget target;

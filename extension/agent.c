@@ -17,6 +17,7 @@
 #include "auth.h"
 #include "clock.h"
 #include "code.h"
+#include "decide.h"
 #include "jsonb_doc.h"
 #include "lock.h"
 
@@ -320,7 +321,7 @@ decide_later(int32 site_id, const int32 *meter_id, int n)
 
 /* The rows of one site, starting at *row; rows are sorted by site. */
 static void
-site_changed(const int32 *site, const int32 *meter, int n, bool meters)
+site_changed(const int32 *site, const int32 *meter, int n, bool meters, bool rules)
 {
 	int begin;
 	int end;
@@ -332,6 +333,8 @@ site_changed(const int32 *site, const int32 *meter, int n, bool meters)
 		site_touch(site[begin]);
 		if (meters)
 			decide_later(site[begin], meter + begin, end - begin);
+		else if (rules)
+			decide_all_later(site[begin]);
 	}
 }
 
@@ -364,8 +367,9 @@ changed_rows(const TriggerData *trigger, bool has_meter, int32 **site_id, int32 
 }
 
 /*
- * config_changed: AFTER statement trigger of gateway and meter with a transition
- * table named changed. Inserts are touched by number_row.
+ * config_changed: AFTER statement trigger of gateway, meter and the rules of supply,
+ * with a transition table named changed. Inserts of gateways and meters are touched by
+ * number_row.
  */
 Datum
 prepay_config_changed(PG_FUNCTION_ARGS)
@@ -375,7 +379,9 @@ prepay_config_changed(PG_FUNCTION_ARGS)
 							  { INT4ARRAYOID, INT4ARRAYOID } };
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	DbSession session;
+	Oid table;
 	bool has_meter;
+	bool rules;
 	int32 *site_id;
 	int32 *meter_id;
 	int n;
@@ -383,11 +389,14 @@ prepay_config_changed(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
 		!TRIGGER_FIRED_AFTER(trigger->tg_event) ||
-		(trigger->tg_newtable == NULL && trigger->tg_oldtable == NULL) ||
-		!(db_is_table(RelationGetRelid(trigger->tg_relation), "meter") ||
-		  db_is_table(RelationGetRelid(trigger->tg_relation), "gateway")))
+		(trigger->tg_newtable == NULL && trigger->tg_oldtable == NULL))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 						errmsg("config_changed is a statement trigger with a transition table")));
+	table = RelationGetRelid(trigger->tg_relation);
+	rules = db_is_table(table, "supply_policy");
+	if (!rules && !db_is_table(table, "meter") && !db_is_table(table, "gateway"))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("config_changed does not serve this table")));
 	has_meter = SPI_fnumber(RelationGetDescr(trigger->tg_relation), "meter_id") > 0;
 	n = changed_rows(trigger, has_meter, &site_id, &meter_id);
 	if (n == 0)
@@ -403,7 +412,7 @@ prepay_config_changed(PG_FUNCTION_ARGS)
 		site_id[i] = db_int32(i, 1);
 		meter_id[i] = db_int32(i, 2);
 	}
-	site_changed(site_id, meter_id, n, has_meter);
+	site_changed(site_id, meter_id, n, has_meter, rules);
 	db_leave(&session);
 	return PointerGetDatum(NULL);
 }

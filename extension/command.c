@@ -280,16 +280,18 @@ expire(const Site *site, int max_rows)
 static int
 decide_due(const Site *site, int max_rows)
 {
-	static DbQuery due = { "SELECT meter_id FROM prepay.meter_control WHERE site_id = $1"
-						   " AND decide_at <= $2 ORDER BY decide_at LIMIT $3",
-						   3,
-						   { INT4OID, TIMESTAMPTZOID, INT4OID } };
+	static DbQuery due = { "(SELECT meter_id FROM prepay.meter_control WHERE site_id = $1"
+						   " AND decide_at <= $2 ORDER BY decide_at LIMIT $3) UNION"
+						   " (SELECT meter_id FROM prepay.meter_control WHERE site_id = $1"
+						   " AND hold_until <= $4 ORDER BY hold_until LIMIT $3)",
+						   4,
+						   { INT4OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID } };
 	static DbQuery done = { "UPDATE prepay.meter_control SET decide_at = NULL WHERE site_id = $1"
 							" AND meter_id = $2",
 							2,
 							{ INT4OID, INT4OID } };
 	Datum args[] = { Int32GetDatum(site->site_id), TimestampTzGetDatum(GetCurrentTimestamp()),
-					 Int32GetDatum(max_rows) };
+					 Int32GetDatum(max_rows), TimestampTzGetDatum(site->now) };
 	RelayMeter *meter;
 	int32 *meter_id;
 	int n = due_meters(&due, args, &meter_id);

@@ -93,7 +93,7 @@ order_server_meter(ControlCall *call, ControlRow *row, RelayMeter *meter)
 	SupplyFacts facts;
 	SupplyDecision trial;
 
-	decide_facts(call->site, meter, &facts);
+	decide_facts(call->site, meter, call->site->now, &facts);
 	if (is_action(call, "close") && facts.order == ORDER_FORCED_OFF)
 		facts.order = ORDER_NONE;
 	if (is_action(call, "prepaid"))

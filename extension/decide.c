@@ -20,8 +20,13 @@
 #include "emergency.h"
 #include "level.h"
 #include "money.h"
+#include "policy.h"
+#include "protect.h"
 #include "reason.h"
 #include "relay.h"
+
+/* How often is looked whether what holds a cut has ended before its time. */
+#define HOLD_LOOK_US (INT64CONST(10) * 60 * USECS_PER_SEC)
 
 static void
 connect(void)
@@ -32,17 +37,18 @@ connect(void)
 
 /* What the supply rule goes by of the account itself. */
 static void
-account_facts(const Site *site, int32 account_id, SupplyFacts *facts)
+account_facts(const Site *site, int32 account_id, TimestampTz moment, SupplyFacts *facts)
 {
 	static DbQuery query = {
 		"SELECT round(a.credit_limit, $3)::text, a.state = 'suspended', s.emergency_minor,"
-		" s.emergency_exhausted FROM prepay.account a JOIN prepay.account_state s"
+		" s.emergency_exhausted, s.used_up_at, s.used_up_by_backlog FROM prepay.account a JOIN prepay.account_state s"
 		" USING (site_id, account_id) WHERE a.site_id = $1 AND a.account_id = $2",
 		3,
 		{ INT4OID, INT4OID, INT4OID }
 	};
 	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id),
 					 Int32GetDatum(site->decimals) };
+	ProtectAsk ask = { .account_id = account_id };
 	char *own_limit;
 	int64 minor;
 
@@ -50,14 +56,17 @@ account_facts(const Site *site, int32 account_id, SupplyFacts *facts)
 		elog(ERROR, "account %d has no state", account_id);
 	own_limit = db_text(0, 1);
 	facts->suspended = db_bool(0, 2);
+	ask.used_up_at = db_time_or(0, 5, DT_NOBEGIN);
+	ask.by_backlog = db_bool(0, 6);
 	emergency_facts(site, account_id, db_int64(0, 3), db_bool(0, 4), facts);
 	if (own_limit == NULL || decimal_parse(own_limit, site->decimals, &minor) != DECIMAL_OK)
 		minor = setting_money(site, "credit_limit", 0);
 	facts->credit_limit = Max(minor, 0);
+	protect_facts(site, &ask, 1, moment, facts);
 }
 
 void
-decide_facts(const Site *site, const RelayMeter *meter, SupplyFacts *facts)
+decide_facts(const Site *site, const RelayMeter *meter, TimestampTz moment, SupplyFacts *facts)
 {
 	memset(facts, 0, sizeof(*facts));
 	facts->locked = meter->locked;
@@ -65,9 +74,22 @@ decide_facts(const Site *site, const RelayMeter *meter, SupplyFacts *facts)
 	facts->has_account =
 		meter->account_id != 0 && account_balance(site, meter->account_id, &facts->balance);
 	if (facts->has_account)
-		account_facts(site, meter->account_id, facts);
+		account_facts(site, meter->account_id, moment, facts);
 	else
 		facts->vacant_supply = strcmp(setting_text(site, "vacant_supply"), "on") == 0;
+}
+
+/* When tick() decides again: protections and part payments end by time alone. */
+static void
+keep_hold(const Site *site, RelayMeter *meter, const SupplyFacts *facts,
+		  const SupplyDecision *decision)
+{
+	TimestampTz until = DT_NOBEGIN;
+
+	if (decision->rule == SUPPLY_HOLD || (decision->rule == SUPPLY_ON && facts->reconnected))
+		until = facts->hold_may_end ? Min(facts->hold_until, site->now + HOLD_LOOK_US)
+									: facts->hold_until;
+	relay_hold_until(site, meter, until);
 }
 
 static void
@@ -77,6 +99,7 @@ follow(const Site *site, RelayMeter *meter, const SupplyFacts *facts, TimestampT
 	RelayCause cause = { .not_before = not_before };
 
 	supply_decide(facts, &decision);
+	keep_hold(site, meter, facts, &decision);
 	if (decision.side == SIDE_NONE)
 	{
 		/* Held: a cut that has not gone out yet waits for the next decision. */
@@ -119,7 +142,7 @@ decide_locked_meter(const Site *site, RelayMeter *meter, TimestampTz not_before)
 		follow_order(site, meter, not_before);
 		return;
 	}
-	decide_facts(site, meter, &facts);
+	decide_facts(site, meter, site->now, &facts);
 	follow(site, meter, &facts, not_before);
 }
 
@@ -157,8 +180,43 @@ prepaid_meters(const Site *site, int32 account_id, int32 **meter_id)
 	return n;
 }
 
+/* The moment the money was used up: what grace and notice are counted from. */
 static void
-supply_account(const Site *site, LevelAccount *account, int64 balance, QuietBand *band)
+note_used_up(const Site *site, LevelAccount *account, bool used_up, int64 limit, bool by_backlog)
+{
+	static DbQuery query = {
+		"UPDATE prepay.account_state SET used_up_at = $3, used_up_by_backlog = $4"
+		" WHERE site_id = $1 AND account_id = $2",
+		4,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID, BOOLOID }
+	};
+	Datum args[4] = { Int32GetDatum(site->site_id), Int32GetDatum(account->account_id) };
+
+	if (used_up == (account->used_up_at != DT_NOBEGIN))
+		return;
+	/* Who never was above has not come down: supply waits for the first payment. */
+	if (used_up && limit >= 0 && !level_was_funded(site, account->account_id, 0))
+		return;
+	account->used_up_at = used_up ? site->now : DT_NOBEGIN;
+	account->used_up_by_backlog = used_up && by_backlog;
+	args[2] = TimestampTzGetDatum(account->used_up_at);
+	args[3] = BoolGetDatum(account->used_up_by_backlog);
+	db_run_nulls(&query, args, used_up ? NULL : "  n ");
+}
+
+static void
+protect(const Site *site, const LevelAccount *account, SupplyFacts *facts)
+{
+	ProtectAsk ask = { .account_id = account->account_id,
+					   .used_up_at = account->used_up_at,
+					   .by_backlog = account->used_up_by_backlog };
+
+	protect_facts(site, &ask, 1, site->now, facts);
+}
+
+static void
+supply_account(const Site *site, LevelAccount *account, int64 balance, bool by_backlog,
+			   QuietBand *band)
 {
 	SupplyFacts facts = { .has_account = true,
 						  .suspended = account->is_suspended,
@@ -171,6 +229,9 @@ supply_account(const Site *site, LevelAccount *account, int64 balance, QuietBand
 	int i;
 
 	emergency_step(site, account, balance, &facts, band);
+	limit = supply_limit(facts.credit_limit, facts.emergency_credit);
+	note_used_up(site, account, balance <= limit || facts.debts_due, limit, by_backlog);
+	protect(site, account, &facts);
 	if (n > 0)
 		n = relay_lock(site, meter_id, n, &meter);
 	for (i = 0; i < n; i++)
@@ -179,15 +240,17 @@ supply_account(const Site *site, LevelAccount *account, int64 balance, QuietBand
 		facts.order = meter[i].order;
 		follow(site, &meter[i], &facts, 0);
 	}
-	limit = supply_limit(facts.credit_limit, facts.emergency_credit);
 	if (balance > limit)
 		band->above = Max(band->above, limit);
 	else
 		band->below = Min(band->below, limit + 1);
+	/* Each payment may be the share that gives supply. */
+	if (account->used_up_at != DT_NOBEGIN && policy_set(site, site->now)->by_payment)
+		band->below = Min(band->below, balance + 1);
 }
 
 QuietBand
-decide_account(const Site *site, int32 account_id, int64 balance_minor)
+decide_account(const Site *site, int32 account_id, int64 balance_minor, bool by_backlog)
 {
 	QuietBand band = { .is_set = true, .above = PG_INT64_MIN, .below = PG_INT64_MAX };
 	LevelAccount account;
@@ -197,7 +260,7 @@ decide_account(const Site *site, int32 account_id, int64 balance_minor)
 	level_load(site, account_id, &account);
 	level_apply(site, &account, balance_minor, &band);
 	if (account.is_open || account.is_suspended)
-		supply_account(site, &account, balance_minor, &band);
+		supply_account(site, &account, balance_minor, by_backlog, &band);
 	SPI_finish();
 	Assert(band.above < balance_minor && balance_minor < band.below);
 	return band;

@@ -22,9 +22,12 @@ typedef struct QuietBand
 /*
  * Raise and clear the account's alarms, write messages, set the desired relay
  * state of its meters and queue the commands that follow. Returns the band in
- * which nothing of this would change.
+ * which nothing of this would change. by_backlog: the balance was moved by energy
+ * of a gap, by late readings or by a correction, which nobody could foresee. Entries of
+ * the ledger have been written.
  */
-extern QuietBand decide_account(const Site *site, int32 account_id, int64 balance_minor);
+extern QuietBand decide_account(const Site *site, int32 account_id, int64 balance_minor,
+								bool by_backlog);
 
 /* The relay of a meter was seen; called only when it differs from what was seen before. */
 extern void decide_observed(const Site *site, int32 meter_id, bool relay_closed,
@@ -43,8 +46,8 @@ extern void decide_meter(const Site *site, int32 meter_id);
  */
 extern void decide_locked_meter(const Site *site, struct RelayMeter *meter, TimestampTz not_before);
 
-/* What the supply rule goes by, as visible now. */
-extern void decide_facts(const Site *site, const struct RelayMeter *meter,
+/* What the supply rule goes by, as visible now, with the policies of a moment. */
+extern void decide_facts(const Site *site, const struct RelayMeter *meter, TimestampTz moment,
 						 struct SupplyFacts *facts);
 
 #endif

@@ -57,7 +57,8 @@ level_load(const Site *site, int32 account_id, LevelAccount *account)
 		"SELECT a.code, a.phone, a.language, a.state = 'open', s.alarm_level::int4,"
 		" round(a.credit_limit, $4)::text, round(a.alarm1_amount, $4)::text,"
 		" round(a.alarm2_amount, $4)::text, round(m.alarm1, $4)::text, round(m.alarm2, $4)::text,"
-		" a.state = 'suspended', s.emergency_minor, s.emergency_exhausted"
+		" a.state = 'suspended', s.emergency_minor, s.emergency_exhausted, s.used_up_at,"
+		" s.used_up_by_backlog"
 		" FROM prepay.account a JOIN prepay.account_state s ON s.site_id = a.site_id"
 		" AND s.account_id = a.account_id LEFT JOIN LATERAL (SELECT max(m.alarm1_amount) AS alarm1,"
 		" max(m.alarm2_amount) AS alarm2 FROM prepay.account_meter t JOIN prepay.meter m"
@@ -88,6 +89,8 @@ level_load(const Site *site, int32 account_id, LevelAccount *account)
 	account->is_suspended = db_bool(0, 11);
 	account->emergency = db_int64(0, 12);
 	account->exhausted = db_bool(0, 13);
+	account->used_up_at = db_time_or(0, 14, DT_NOBEGIN);
+	account->used_up_by_backlog = db_bool(0, 15);
 	SPI_freetuptable(SPI_tuptable);
 
 	if (!amount_given(site, amount[0], &account->credit_limit))
@@ -129,9 +132,8 @@ active_kinds(const Site *site, int32 account_id, bool *active)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* Whether the ledger ever stood above 0. */
-static bool
-was_funded(const Site *site, int32 account_id, int64 balance)
+bool
+level_was_funded(const Site *site, int32 account_id, int64 balance)
 {
 	static DbQuery query = {
 		"SELECT 1 FROM prepay.ledger_entry WHERE site_id = $1 AND account_id = $2"
@@ -239,7 +241,7 @@ level_apply(const Site *site, const LevelAccount *account, int64 balance, QuietB
 		else if (!active[i] && wanted && balance <= level->threshold)
 		{
 			if (level->threshold >= 0 && funded < 0)
-				funded = was_funded(site, account->account_id, balance);
+				funded = level_was_funded(site, account->account_id, balance);
 			suppressed = level->threshold >= 0 && !funded;
 			if (!suppressed)
 			{

@@ -25,10 +25,12 @@ typedef struct LevelAccount
 	char *language; /* NULL: the site's */
 	bool is_open;
 	bool is_suspended;
-	int64 credit_limit; /* minor units */
-	int64 emergency;	/* activated emergency credit, minor units; 0: none */
-	bool exhausted;		/* it is used up and not repaid */
-	int stored_level;	/* account_state.alarm_level */
+	int64 credit_limit;		/* minor units */
+	int64 emergency;		/* activated emergency credit, minor units; 0: none */
+	bool exhausted;			/* it is used up and not repaid */
+	TimestampTz used_up_at; /* when the balance came to the cut limit; DT_NOBEGIN: it has not */
+	bool used_up_by_backlog;
+	int stored_level; /* account_state.alarm_level */
 	Level level[LEVEL_KINDS];
 } LevelAccount;
 
@@ -40,5 +42,7 @@ extern void level_load(const Site *site, int32 account_id, LevelAccount *account
  */
 extern void level_apply(const Site *site, const LevelAccount *account, int64 balance,
 						QuietBand *band);
+/* Whether the account's ledger ever stood above 0. */
+extern bool level_was_funded(const Site *site, int32 account_id, int64 balance);
 
 #endif

@@ -186,6 +186,7 @@ append_interval(RatingRun *run, Meter *meter, const Reading *reading, const Regi
 		return false;
 	n = tariff_code_spans(run->site, tariff_code(run->site, meter->tariff_id), from,
 						  reading->read_at, span, MAX_SPANS);
+	account->by_backlog |= reading->read_at - from > run->gap_us;
 	part.reverse_wh = accept_reverse_energy(meter, meter->reverse_wh, step);
 	part.wh = accept_energy(meter, meter->register_wh, step) + part.reverse_wh;
 	if (meter->tou_map.n > 0)
@@ -506,7 +507,7 @@ decide_if_needed(RatingRun *run, Account *account)
 
 	if (account->quiet.is_set && balance > account->quiet.above && balance < account->quiet.below)
 		return;
-	account->quiet = decide_account(run->site, account->account_id, balance);
+	account->quiet = decide_account(run->site, account->account_id, balance, account->by_backlog);
 	account->dirty = true;
 }
 
@@ -516,13 +517,12 @@ rating_finish(RatingRun *run, Account *account, int n_account)
 	int i;
 
 	for (i = 0; i < n_account; i++)
-	{
 		seal_days(run->site, &account[i], seal_ready_to(run->site, &account[i]), &run->posting,
 				  &run->usage);
-		decide_if_needed(run, &account[i]);
-	}
 	ledger_flush(&run->posting);
 	usage_flush(run->site, &run->usage);
+	for (i = 0; i < n_account; i++)
+		decide_if_needed(run, &account[i]);
 	account_save_all(run->site, account, n_account);
 }
 

@@ -80,6 +80,8 @@ cause_text(const Site *site, const RelayMeter *meter, const SupplyFacts *facts,
 			return pstrdup("meters without account have supply here");
 		case CAUSE_BALANCE_ABOVE:
 			return balance_text(site, facts, "above");
+		case CAUSE_RECONNECTED:
+			return psprintf("supply by %s", reason->protection);
 		case CAUSE_BALANCE_USED_UP:
 			return balance_text(site, facts, "at or below");
 		case CAUSE_DEBTS_DUE:
@@ -126,7 +128,7 @@ account_code(const Site *site, int32 account_id)
 }
 
 static void
-put_decision(ReturnSetInfo *result, const Site *site, const RelayMeter *meter)
+put_decision(ReturnSetInfo *result, const Site *site, const RelayMeter *meter, TimestampTz moment)
 {
 	SupplyFacts facts;
 	SupplyDecision decision;
@@ -137,7 +139,7 @@ put_decision(ReturnSetInfo *result, const Site *site, const RelayMeter *meter)
 	const char *side;
 	int i;
 
-	decide_facts(site, meter, &facts);
+	decide_facts(site, meter, moment, &facts);
 	supply_decide(&facts, &decision);
 	for (i = 0; i < decision.n_reasons; i++)
 		reason[i] = CStringGetTextDatum(reason_text(site, meter, &facts, &decision.reason[i]));
@@ -158,7 +160,8 @@ put_decision(ReturnSetInfo *result, const Site *site, const RelayMeter *meter)
 
 /*
  * supply_decision(target, moment) → one row a prepaid meter. With a moment the
- * meters' accounts are those of that time; orders and balances are the present ones.
+ * meters' accounts, policies and what ends or begins by time are those of that time;
+ * orders and balances are the present ones.
  */
 Datum
 prepay_supply_decision(PG_FUNCTION_ARGS)
@@ -168,6 +171,7 @@ prepay_supply_decision(PG_FUNCTION_ARGS)
 	CodeTarget target;
 	const Site *site;
 	RelayMeter *meter;
+	TimestampTz moment;
 	int32 *meter_id;
 	int n;
 	int i;
@@ -180,11 +184,14 @@ prepay_supply_decision(PG_FUNCTION_ARGS)
 	auth_require(session.caller, MAY_READ, target.site_id, "see supply decisions");
 	site = site_get(target.site_id);
 	n = target_meters(site, &target, &meter_id);
-	n = relay_peek(site, meter_id, n, PG_ARGISNULL(1) ? site->now : PG_GETARG_TIMESTAMPTZ(1),
-				   &meter);
+	moment = PG_ARGISNULL(1) ? site->now : PG_GETARG_TIMESTAMPTZ(1);
+	if (TIMESTAMP_NOT_FINITE(moment))
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						errmsg("the moment of a supply decision must be finite")));
+	n = relay_peek(site, meter_id, n, moment, &meter);
 	for (i = 0; i < n; i++)
 		if (meter[i].is_prepaid)
-			put_decision(result, site, &meter[i]);
+			put_decision(result, site, &meter[i], moment);
 	db_leave(&session);
 	return (Datum) 0;
 }

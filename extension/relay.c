@@ -43,7 +43,8 @@
 	" COALESCE(mm.profile -> 'commands' ? 'prepaid', false),"                                     \
 	" c.locked, c.locked_reason, c.order_kind, c.order_by, c.order_reason, c.desired,"            \
 	" c.desired_why, c.commanded, c.commanded_at, c.acknowledged, c.acknowledged_at, c.observed," \
-	" c.observed_at, q.command_id, q.action, f.command_id, f.action"                              \
+	" c.observed_at, q.command_id, q.action, f.command_id, f.action,"                             \
+	" c.hold_until"                                                                               \
 	" FROM prepay.meter m"                                                                        \
 	" LEFT JOIN prepay.meter_control c ON c.site_id = m.site_id AND c.meter_id = m.meter_id"      \
 	" LEFT JOIN prepay.meter_model mm ON mm.code = m.model"                                       \
@@ -114,6 +115,7 @@ read_row(uint64 row, RelayMeter *meter)
 	meter->flying_id = db_int64_or(row, 26, 0);
 	action = db_text(row, 27);
 	meter->flying = action ? relay_action_side(action) : SIDE_NONE;
+	meter->hold_until = db_time_or(row, 28, DT_NOBEGIN);
 }
 
 int
@@ -441,6 +443,22 @@ relay_seen(const Site *site, RelayMeter *meter, bool closed, TimestampTz at)
 	set_state(site, &query, meter, meter->observed, at);
 	judge(site, meter);
 	return true;
+}
+
+void
+relay_hold_until(const Site *site, RelayMeter *meter, TimestampTz until)
+{
+	static DbQuery query = { "UPDATE prepay.meter_control SET hold_until = $3"
+							 " WHERE site_id = $1 AND meter_id = $2",
+							 3,
+							 { INT4OID, INT4OID, TIMESTAMPTZOID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter->meter_id),
+					 TimestampTzGetDatum(until) };
+
+	if (meter->hold_until == until)
+		return;
+	db_run_nulls(&query, args, until == DT_NOBEGIN ? "  n" : NULL);
+	meter->hold_until = until;
 }
 
 void

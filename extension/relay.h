@@ -36,6 +36,7 @@ typedef struct RelayMeter
 	SupplySide queued;
 	int64 flying_id; /* sent or unknown; 0: none; at most one */
 	SupplySide flying;
+	TimestampTz hold_until; /* DT_NOBEGIN: its cut is not held back */
 } RelayMeter;
 
 /* Who wants a relay command and why. */
@@ -96,6 +97,8 @@ extern bool relay_seen(const Site *site, RelayMeter *meter, bool closed, Timesta
 extern void relay_show(const Site *site, const RelayMeter *meter, bool closed);
 extern void relay_commanded(const Site *site, RelayMeter *meter, SupplySide side);
 extern void relay_acknowledged(const Site *site, RelayMeter *meter, SupplySide side);
+/* Until when its cut is held back: tick() decides then. DT_NOBEGIN: it is not. */
+extern void relay_hold_until(const Site *site, RelayMeter *meter, TimestampTz until);
 /* When tick() decides the meter's supply again; real time. */
 extern void relay_decide_at(const Site *site, int32 meter_id, TimestampTz at);
 

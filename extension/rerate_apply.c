@@ -220,6 +220,7 @@ correct_sealed_days(RatingRun *run, Account *account, int32 from_day, const Rera
 	if (from_day >= account->sealed_to)
 		return;
 	rerate_differences(run->site, account, from_day, result, &bill);
+	account->by_backlog |= bill.n > 0;
 	if (bill.n > 0)
 		seal_post(run->site, account, "correction", bill.item[0].day,
 				  first_entry_of_day(run->site, account->account_id, bill.item[0].day), &bill,

@@ -74,6 +74,7 @@ typedef struct Account
 	Meter **meter;
 	RatePieceVec pieces; /* energy of this statement, not walked yet */
 	int32 rerate_from;	 /* day from which it must be rated again; PG_INT32_MAX: none */
+	bool by_backlog;	 /* its balance was moved by what nobody could foresee */
 	bool dirty;
 } Account;
 

@@ -82,6 +82,10 @@ decide_by_money(const SupplyFacts *facts, SupplyDecision *decision, bool *decide
 		apply(decision, decided, SUPPLY_ON, SIDE_ON, from);
 		return;
 	}
+	if (facts->reconnected)
+		add_reason(decision, CAUSE_RECONNECTED, SIDE_ON, facts->reconnected);
+	apply(decision, decided, SUPPLY_ON, SIDE_ON, from);
+	from = decision->n_reasons;
 	for (int i = 0; i < facts->n_protections && i < SUPPLY_MAX_PROTECTIONS; i++)
 		add_reason(decision, CAUSE_PROTECTION, SIDE_NONE, facts->protection[i]);
 	apply(decision, decided, SUPPLY_HOLD, SIDE_NONE, from);

@@ -11,7 +11,7 @@
  *   schedule_off  off   timed switching
  *   tenant_off    off   switched off by the tenant
  *   on            on    balance above -(credit limit + activated emergency credit); when that was
- *                       used up also debts cleared
+ *                       used up also debts cleared; or part of the arrears paid, for some days
  *   hold          stay  money is used up, but a policy protects: the relay stays as it is
  *   off_due       off   money is used up
  *
@@ -72,6 +72,9 @@ typedef struct SupplyFacts
 	bool debts_due;			  /* emergency credit was exhausted and debts are not cleared */
 	int n_protections;		  /* policies that forbid a cut at this moment */
 	const char *protection[SUPPLY_MAX_PROTECTIONS];
+	const char *reconnected; /* policy by which a part payment gives supply; NULL: none */
+	int64_t hold_until;		 /* instant at which protections and part payment have ended */
+	bool hold_may_end;		 /* before that, by a message delivered or a meter read */
 } SupplyFacts;
 
 typedef enum SupplyCause
@@ -87,6 +90,7 @@ typedef enum SupplyCause
 	CAUSE_TENANT,
 	CAUSE_VACANT_SUPPLY,
 	CAUSE_BALANCE_ABOVE,
+	CAUSE_RECONNECTED,
 	CAUSE_BALANCE_USED_UP,
 	CAUSE_DEBTS_DUE,
 	CAUSE_PROTECTION
@@ -97,7 +101,7 @@ typedef struct SupplyReason
 	SupplyCause cause;
 	SupplySide side;		/* what it speaks for; SIDE_NONE: for leaving the relay alone */
 	bool decides;			/* belongs to the rule that decided */
-	const char *protection; /* CAUSE_PROTECTION: its name */
+	const char *protection; /* CAUSE_PROTECTION, CAUSE_RECONNECTED: its name */
 } SupplyReason;
 
 typedef struct SupplyDecision

@@ -71,3 +71,6 @@ GRANT EXECUTE ON FUNCTION prepay.statement_print(text, date, text), prepay.capit
 GRANT SELECT ON prepay.receipt_template, prepay.receipt_prints
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
 GRANT INSERT, UPDATE, DELETE ON prepay.receipt_template TO prepay_admin;
+GRANT SELECT ON prepay.supply_policy
+	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
+GRANT INSERT, UPDATE, DELETE ON prepay.supply_policy TO prepay_admin, prepay_supervisor;

@@ -16,6 +16,7 @@ ALTER TABLE prepay.agent ENABLE ROW LEVEL SECURITY;
 ALTER TABLE prepay.operator_site ENABLE ROW LEVEL SECURITY;
 ALTER TABLE prepay.receipt_template ENABLE ROW LEVEL SECURITY;
 ALTER TABLE prepay.message_template ENABLE ROW LEVEL SECURITY;
+ALTER TABLE prepay.supply_policy ENABLE ROW LEVEL SECURITY;
 
 DROP POLICY IF EXISTS by_site ON prepay.site;
 CREATE POLICY by_site ON prepay.site USING (prepay.my_site(site_id));
@@ -45,6 +46,8 @@ DROP POLICY IF EXISTS by_site ON prepay.agent;
 CREATE POLICY by_site ON prepay.agent USING (prepay.my_site(site_id));
 DROP POLICY IF EXISTS by_site ON prepay.operator_site;
 CREATE POLICY by_site ON prepay.operator_site USING (prepay.my_site(site_id));
+DROP POLICY IF EXISTS by_site ON prepay.supply_policy;
+CREATE POLICY by_site ON prepay.supply_policy USING (prepay.my_site(site_id));
 
 -- Shipped templates are everybody's to read and nobody's to change.
 DROP POLICY IF EXISTS by_site ON prepay.receipt_template;

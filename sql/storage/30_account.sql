@@ -73,6 +73,7 @@ CREATE TABLE prepay.account (
 	tier_start_kwh numeric NOT NULL DEFAULT 0,
 	language text,
 	note text,
+	load_class text,
 	PRIMARY KEY (site_id, account_id),
 	CONSTRAINT account_code_unique UNIQUE (site_id, code),
 	CONSTRAINT account_place_exists FOREIGN KEY (site_id, place_id) REFERENCES prepay.place
@@ -115,6 +116,8 @@ CREATE TABLE prepay.account_state (
 	purchases int NOT NULL DEFAULT 0,
 	emergency_minor bigint NOT NULL DEFAULT 0 CHECK (emergency_minor >= 0),
 	emergency_exhausted boolean NOT NULL DEFAULT false,
+	used_up_at timestamptz,
+	used_up_by_backlog boolean NOT NULL DEFAULT false,
 	closed_on date,
 	PRIMARY KEY (site_id, account_id)
 ) WITH (fillfactor = 80);

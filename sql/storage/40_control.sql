@@ -49,6 +49,7 @@ CREATE TABLE prepay.meter_control (
 	observed text CHECK (observed IN ('on', 'off')),
 	observed_at timestamptz,
 	decide_at timestamptz,
+	hold_until timestamptz,
 	PRIMARY KEY (site_id, meter_id),
 	FOREIGN KEY (site_id, meter_id) REFERENCES prepay.meter
 ) WITH (fillfactor = 80);
@@ -56,6 +57,8 @@ COMMENT ON COLUMN prepay.meter_control.decide_at IS
 	'Real time from which tick() decides the supply again though no balance has moved.';
 CREATE INDEX meter_control_decide ON prepay.meter_control (site_id, decide_at)
 	WHERE decide_at IS NOT NULL;
+CREATE INDEX meter_control_hold ON prepay.meter_control (site_id, hold_until)
+	WHERE hold_until IS NOT NULL;
 
 CREATE TABLE prepay.command (
 	site_id int NOT NULL,

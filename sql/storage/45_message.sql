@@ -32,4 +32,7 @@ CREATE TABLE prepay.notification (
 	not_before timestamptz,
 	PRIMARY KEY (site_id, notification_id)
 );
+-- What a customer was told of a crossing, and whether it arrived.
+CREATE INDEX notification_arrears ON prepay.notification (site_id, account_id, created_at)
+	WHERE template = 'arrears';
 CREATE INDEX notification_queued ON prepay.notification (site_id, notification_id) WHERE state = 'queued';
