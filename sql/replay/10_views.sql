@@ -78,23 +78,30 @@ FROM prepay.site s
 WHERE prepay.my_site(s.site_id) AND m.purpose = 'check';
 
 -- One row a household and month: what a landlord prints. Periods and tiers have names of their own in each
--- tariff, so their breakdown is usage_daily, or statement() for one account.
+-- tariff, so their breakdown is usage_daily, or statement() for one account. Months are counted off, so that
+-- one account or one month reads no more usage than its own.
 CREATE OR REPLACE VIEW prepay.usage_monthly AS
-SELECT s.code AS site, a.code AS account, a.customer, p.code AS place, u.month, round(u.wh / 1000.0, 3) AS kwh,
-	u.energy_amount, u.surcharge_amount, u.standing_amount, u.amount, s.currency,
+SELECT s.code AS site, a.code AS account, a.customer, p.code AS place, g.month::date AS month,
+	round(u.wh / 1000.0, 3) AS kwh, u.energy_amount, u.surcharge_amount, u.standing_amount, u.amount, s.currency,
 	round(u.estimated_wh / 1000.0, 3) AS estimated_kwh, u.unposted_amount, p.name AS place_name
 FROM prepay.site s
 	JOIN prepay.account a USING (site_id)
-	JOIN (SELECT site_id, account_id, date_trunc('month', day::timestamp)::date AS month,
-			COALESCE(sum(wh) FILTER (WHERE component = 'energy'), 0) AS wh,
-			COALESCE(sum(estimated_wh) FILTER (WHERE component = 'energy'), 0) AS estimated_wh,
-			COALESCE(sum(amount) FILTER (WHERE component = 'energy'), 0) AS energy_amount,
-			COALESCE(sum(amount) FILTER (WHERE component = 'surcharge'), 0) AS surcharge_amount,
-			COALESCE(sum(amount) FILTER (WHERE component = 'standing'), 0) AS standing_amount,
-			sum(amount) AS amount, COALESCE(sum(amount) FILTER (WHERE booked_day IS NULL), 0) AS unposted_amount
-		FROM prepay.usage_line_all GROUP BY 1, 2, 3) u USING (site_id, account_id)
+	JOIN prepay.account_state t USING (site_id, account_id)
 	LEFT JOIN prepay.place p ON p.site_id = a.site_id AND p.place_id = a.place_id
-WHERE prepay.my_site(s.site_id);
+	CROSS JOIN LATERAL (SELECT min(f.day) AS day FROM prepay.usage_line f
+		WHERE f.site_id = a.site_id AND f.account_id = a.account_id) f
+	CROSS JOIN LATERAL generate_series(date_trunc('month', least(f.day, t.sealed_to)::timestamp),
+		prepay.now() AT TIME ZONE s.timezone, interval '1 month') AS g (month)
+	CROSS JOIN LATERAL (SELECT count(*) AS lines,
+			COALESCE(sum(l.wh) FILTER (WHERE l.component = 'energy'), 0) AS wh,
+			COALESCE(sum(l.estimated_wh) FILTER (WHERE l.component = 'energy'), 0) AS estimated_wh,
+			COALESCE(sum(l.amount) FILTER (WHERE l.component = 'energy'), 0) AS energy_amount,
+			COALESCE(sum(l.amount) FILTER (WHERE l.component = 'surcharge'), 0) AS surcharge_amount,
+			COALESCE(sum(l.amount) FILTER (WHERE l.component = 'standing'), 0) AS standing_amount,
+			sum(l.amount) AS amount, COALESCE(sum(l.amount) FILTER (WHERE l.booked_day IS NULL), 0) AS unposted_amount
+		FROM prepay.usage_line_all l WHERE l.site_id = a.site_id AND l.account_id = a.account_id
+			AND l.day >= g.month::date AND l.day < (g.month + interval '1 month')::date) u
+WHERE prepay.my_site(s.site_id) AND u.lines > 0;
 
 CREATE OR REPLACE VIEW prepay.ledger AS
 SELECT s.code AS site, a.code AS account, e.seq, e.kind, e.amount, e.balance_after, e.booked_at, e.day,
