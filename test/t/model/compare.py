@@ -62,7 +62,7 @@ def check(server, steps):
         balance, posted, sealed = status[code]
         sealed = datetime.date.fromisoformat(sealed)
         lines = world.charges(code, pieces[code], sealed)
-        found += differences(code, usage[code], {key: tuple(line) for key, line in lines.items()})
+        found += differences(code, *(estimates(side, sealed) for side in (usage[code], lines)))
         found += check_money(world, code, lines, sealed, balance, posted)
         found += check_sealed(world, code, sealed, now)
         found += check_explain(server, world, code, pieces[code], lines)
@@ -74,6 +74,13 @@ def check(server, steps):
     return found
 
 
+def estimates(lines, sealed):
+    """Without the marks of estimates in sealed days: for those alone no correction is posted."""
+    lines = {key: (line[0], line[1] if key[1] > sealed else 0, line[2])
+             for key, line in lines.items()}
+    return {key: line for key, line in lines.items() if any(line)}
+
+
 def usage_of(server):
     """{account: {key of a line: (Wh, estimated Wh, amount)}}"""
     usage = defaultdict(dict)
@@ -82,8 +89,7 @@ def usage_of(server):
         key = (meter, datetime.date.fromisoformat(day), tariff, int(version), component, item,
                period, int(tier) if tier else None)
         line = int(wh or 0), int(est or 0), Fraction(amount)
-        if any(line):
-            usage[account][key] = line
+        usage[account][key] = line
     return usage
 
 

@@ -456,20 +456,22 @@ class World:
                                              self.meters[k[0]].number))
         for key in order:
             _, day, code, v = key
-            before = self._energy_by_period(account, v, v.accumulation(day), so_far[code])
+            accumulation = v.accumulation(day)
+            before = self._energy_by_period(v, accumulation, so_far[code])
             after = {p: wh + taken[key, p][0] for p, wh in before.items()}
             for period in v.periods:
                 so_far[code][day, period] += taken[key, period][0]
             if v.proportional:
-                bounds = self._bounds(account, v, day)
+                # What was used elsewhere has taken its part of the tiers and has no period.
+                brought = self._brought(account, accumulation)
+                bounds = [max(0, b - brought) for b in self._bounds(account, v, day)]
                 old, new = (self._shared_cost(v, e, bounds) for e in (before, after))
                 for period in v.periods:
                     self._add_difference(lines[key], period, taken[key, period], old, new)
 
-    def _energy_by_period(self, account, v, accumulation, so_far):
+    def _energy_by_period(self, v, accumulation, so_far):
         """By the periods of a version; what another called otherwise counts as its first."""
         energy = dict.fromkeys(v.periods, 0)
-        energy[v.periods[0]] = self._brought(account, accumulation)
         for (day, period), wh in so_far.items():
             if accumulation[0] <= day < accumulation[1]:
                 energy[period if period in energy else v.periods[0]] += wh

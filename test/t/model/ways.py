@@ -153,7 +153,9 @@ def running(rng, setup, facts, readings, end):
     steps = steps_of(rng, items, rng.choice([1, 5]), 0)
     begin = setup[0]["at"]
     exact = ("open", "sell", "extra")
-    result = setup + [{"do": "run", "from": begin, "rate": (end - begin) * 2 // (3 * SECOND)}]
+    # The first tick() makes partitions; a statement that runs into that may be refused.
+    result = setup + [{"do": "tick", "rows": 1}]
+    result.append({"do": "run", "from": begin, "rate": (end - begin) * 2 // (3 * SECOND)})
     for step, following in zip(steps, steps[1:] + [{"do": "end"}]):
         if step["do"] == "clock" and following["do"] not in exact:
             step = {"do": "wait", "at": step["at"]}
