@@ -17,6 +17,13 @@ CREATE FUNCTION prepay.supply_decision(target text, moment timestamptz DEFAULT N
 COMMENT ON FUNCTION prepay.supply_decision(text, timestamptz) IS
 	'Whether each meter of a target has supply, with every reason for and against. Changes nothing. (供电判定)';
 
+CREATE FUNCTION prepay.supply_rehearsal(in_site text, moment timestamptz DEFAULT NULL)
+	RETURNS TABLE (site text, account text, meter text, outcome text, decision text,
+		held_until timestamptz, balance numeric, reasons text[])
+	AS 'MODULE_PATHNAME', 'prepay_supply_rehearsal' LANGUAGE C VOLATILE ROWS 1000;
+COMMENT ON FUNCTION prepay.supply_rehearsal(text, timestamptz) IS
+	'Who would be cut at a moment, with the balances of now: each meter without money, as cut, spared or off already, until when and why. Changes nothing. (停电预演)';
+
 CREATE FUNCTION prepay.profile_fault(profile jsonb) RETURNS text
 	AS 'MODULE_PATHNAME', 'prepay_profile_fault' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION prepay.profile_fault(jsonb) IS

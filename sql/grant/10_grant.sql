@@ -44,7 +44,7 @@ GRANT EXECUTE ON FUNCTION prepay.reverse(text, int, text, text), prepay.adjust(t
 	prepay.add_debt(text, numeric, text, jsonb), prepay.grant_credit(text, numeric, text, jsonb)
 	TO prepay_admin, prepay_supervisor;
 
-GRANT EXECUTE ON FUNCTION prepay.supply_decision(text, timestamptz), prepay.cancel_command(bigint, text)
+GRANT EXECUTE ON FUNCTION prepay.supply_decision(text, timestamptz), prepay.supply_rehearsal(text, timestamptz), prepay.cancel_command(bigint, text)
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
 GRANT EXECUTE ON FUNCTION prepay.control(text, text, jsonb, text) TO prepay_admin, prepay_supervisor, prepay_dispatcher;
 GRANT EXECUTE ON FUNCTION prepay.create_agent(text, jsonb), prepay.profile_fault(jsonb), prepay.is_profile(jsonb) TO prepay_admin;

@@ -50,6 +50,16 @@ SELECT account, decision FROM prepay.supply_decision('A3', '2026-03-05 19:00+08'
 SELECT account, decision FROM prepay.supply_decision('A4', '2026-03-05 10:00+08');
 SELECT prepay.supply_decision('A4', 'infinity');
 
+-- Rehearsal: it says beforehand what happens then.
+CREATE VIEW pg_temp.r AS SELECT account, meter, outcome, decision, held_until, balance FROM prepay.supply_rehearsal('town') ORDER BY 2;
+SELECT * FROM pg_temp.r;
+SELECT account, outcome, decision, reasons FROM prepay.supply_rehearsal('town', '2026-03-03 08:00+08') ORDER BY meter;
+SELECT (SELECT array_agg(meter || decision ORDER BY meter) FROM prepay.supply_rehearsal('town', m))
+	= (SELECT array_agg(meter || decision ORDER BY meter) FROM prepay.supply_decision('town', m) WHERE decision <> 'on') AS agrees
+FROM unnest('{2026-03-02 19:00+08,2026-03-03 07:00+08,2026-03-03 08:00+08,2026-03-05 10:00+08,2026-03-05 19:00+08}'::timestamptz[]) AS m;
+SELECT prepay.supply_rehearsal('town', '-infinity');
+SELECT prepay.supply_rehearsal('nowhere');
+
 -- Paying while held: nothing to switch. Who does not pay is cut when the window opens.
 SELECT balance FROM prepay.sell('A2', 5, 'p2');
 SELECT meter, action, status FROM pg_temp.c WHERE meter = 'M2';
