@@ -149,13 +149,14 @@ make_instance()
 	pg_regress=$lib/pgxs/src/test/regress/pg_regress
 	isolation_regress=$lib/pgxs/src/test/isolation/pg_isolation_regress
 	PATH=$instance$bin:$PATH
-	mkdir "$work/test" "$work/agent" || exit 1
+	mkdir "$work/test" "$work/agent" "$work/sql" || exit 1
 	cp -R test/sql test/expected test/specs test/t "$work/test/"
 	mkdir "$work/test/sim"
 	cp test/sim/prepay-sim test/sim/simctl "$work/test/sim/"
 	cp agent/prepayd "$work/agent/"
 	cp -R agent/profiles "$work/agent/prepayd.profiles"
-	chmod -R a+rX "$work/test" "$work/agent"
+	cp sql/gammu.sql "$work/sql/"
+	chmod -R a+rX "$work/test" "$work/agent" "$work/sql"
 }
 
 start_server()

@@ -14,7 +14,7 @@ BUILD='gcc libc6-dev make pkg-config perl postgresql-15 postgresql-client-15
 	libjansson-dev'
 DEMO=''
 CHECK='libcmocka-dev libipc-run-perl mbpoll openssl python3 python3-pymodbus
-	python3-serial-asyncio socat weasyprint poppler-utils fonts-wqy-microhei'
+	python3-serial-asyncio gammu-smsd socat weasyprint poppler-utils fonts-wqy-microhei'
 
 CREATE_CLUSTER=/etc/postgresql-common/createcluster.conf
 

@@ -13,3 +13,8 @@ CREATE FUNCTION prepay.is_message_template(template text, body text) RETURNS boo
 	AS 'MODULE_PATHNAME', 'prepay_is_message_template' LANGUAGE C IMMUTABLE STRICT;
 COMMENT ON FUNCTION prepay.is_message_template(text, text) IS
 	'Raises PP081 with remedy unless the text can be sent as that message: alarm1, alarm2, arrears, balance, alarm or escalation.';
+
+CREATE FUNCTION prepay.sms_exchange(max int DEFAULT 100) RETURNS int
+	AS 'MODULE_PATHNAME', 'prepay_sms_exchange' LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION prepay.sms_exchange(int) IS
+	'Exchanges short messages with Gammu SMSD (schema smsd): hands over what is due, takes statuses and delivery reports, answers 查询余额 and BALANCE. Says how much was done; call it every few seconds. (短信收发)';

@@ -6,3 +6,5 @@ GRANT EXECUTE ON FUNCTION prepay.is_message_template(text, text)
 GRANT INSERT, UPDATE, DELETE ON prepay.message_template TO prepay_admin;
 GRANT SELECT ON prepay.lost_meters, prepay.lost_gateways, prepay.messages, prepay.message_template
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
+GRANT EXECUTE ON FUNCTION prepay.sms_exchange(int)
+	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst, prepay_agent;

@@ -30,9 +30,14 @@ CREATE TABLE prepay.notification (
 	state_at timestamptz NOT NULL,
 	channel text NOT NULL DEFAULT 'sms' CHECK (channel IN ('sms', 'webhook')),
 	not_before timestamptz,
+	lease_until timestamptz,
+	carrier_id bigint,
 	PRIMARY KEY (site_id, notification_id)
 );
 -- What a customer was told of a crossing, and whether it arrived.
 CREATE INDEX notification_arrears ON prepay.notification (site_id, account_id, created_at)
 	WHERE template = 'arrears';
 CREATE INDEX notification_queued ON prepay.notification (site_id, notification_id) WHERE state = 'queued';
+CREATE INDEX notification_under_way ON prepay.notification (site_id, notification_id)
+	WHERE state IN ('taken', 'sent') AND carrier_id IS NOT NULL;
+CREATE INDEX notification_leased ON prepay.notification (site_id, lease_until) WHERE state = 'taken';
