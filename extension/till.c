@@ -77,7 +77,11 @@ taken(int64 *receipt_no)
 static char *
 take_named(const Site *site, const char *till, int64 *receipt_no)
 {
-	static DbQuery query = {
+	static DbQuery next = { "UPDATE prepay.till SET last_receipt_no = last_receipt_no + 1"
+							" WHERE site_id = $1 AND till = $2 RETURNING till, last_receipt_no",
+							2,
+							{ INT4OID, TEXTOID } };
+	static DbQuery first = {
 		"INSERT INTO prepay.till AS t (site_id, till, last_receipt_no) VALUES ($1, $2, 1)"
 		" ON CONFLICT (site_id, till) DO UPDATE SET last_receipt_no = t.last_receipt_no + 1"
 		" RETURNING t.till, t.last_receipt_no",
@@ -86,7 +90,8 @@ take_named(const Site *site, const char *till, int64 *receipt_no)
 	};
 	Datum args[] = { Int32GetDatum(site->site_id), CStringGetTextDatum(till) };
 
-	db_run(&query, args);
+	if (db_run(&next, args) == 0)
+		db_run(&first, args);
 	return taken(receipt_no);
 }
 

@@ -220,11 +220,8 @@ vend_lock(VendCall *call)
 void
 vend_begin(VendCall *call)
 {
-	call->repeated = vend_find_key(call);
-	if (call->repeated)
-		return;
+	/* The lock first: somebody may use the key while we wait for the account. */
 	vend_lock(call);
-	/* Somebody may have used the key while we waited for the account. */
 	call->repeated = vend_find_key(call);
 }
 
@@ -247,20 +244,28 @@ vend_is_closed(const Site *site, const CodeTarget *target)
 	return strcmp(account_state_name(site, target), "closed") == 0;
 }
 
+static void
+refuse_closed(const CodeTarget *target)
+{
+	ereport(ERROR, (errcode(ERRCODE_PP_CLOSED), errmsg("account \"%s\" is closed", target->code),
+					errhint("A closed account takes no money; open a new one.")));
+}
+
 void
 vend_require_not_closed(const Site *site, const CodeTarget *target)
 {
 	if (vend_is_closed(site, target))
-		ereport(ERROR,
-				(errcode(ERRCODE_PP_CLOSED), errmsg("account \"%s\" is closed", target->code),
-				 errhint("A closed account takes no money; open a new one.")));
+		refuse_closed(target);
 }
 
 void
 vend_require_open(const Site *site, const CodeTarget *target)
 {
-	vend_require_not_closed(site, target);
-	if (strcmp(account_state_name(site, target), "suspended") == 0)
+	const char *state = account_state_name(site, target);
+
+	if (strcmp(state, "closed") == 0)
+		refuse_closed(target);
+	if (strcmp(state, "suspended") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_PP_SUSPENDED), errmsg("account \"%s\" is suspended", target->code),
 				 errhint("Resume it first: SELECT prepay.update_account('%s', "
@@ -326,6 +331,8 @@ vend_post_result(VendCall *call, LedgerEntry *entry)
 	Assert(call->seq == 0);
 	entry->receipt_no = call->receipt_no;
 	call->seq = vend_post(call, call->account, entry);
+	call->entry = *entry;
+	call->balance_after = call->account->posted_minor;
 	return call->seq;
 }
 
@@ -340,16 +347,16 @@ keep_result(VendCall *call)
 		  NUMERICOID }
 	};
 	bytea *fingerprint = palloc(VARHDRSZ + LEDGER_HASH_BYTES);
+	Datum balance = minor_numeric(call->balance, call->site->decimals);
 	Datum args[] = { Int32GetDatum(call->site->site_id),
 					 CStringGetTextDatum(call->key),
 					 CStringGetTextDatum(call->operation),
 					 PointerGetDatum(fingerprint),
 					 Int32GetDatum(call->target.id),
 					 Int32GetDatum(call->seq),
-					 minor_numeric(account_balance_of(call->site, call->account),
-								   call->site->decimals),
+					 balance,
 					 TimestampTzGetDatum(call->site->now),
-					 minor_numeric(call->account->debt_minor, call->site->decimals) };
+					 minor_numeric(call->debt, call->site->decimals) };
 
 	SET_VARSIZE(fingerprint, VARHDRSZ + LEDGER_HASH_BYTES);
 	memcpy(VARDATA(fingerprint), call->fingerprint, LEDGER_HASH_BYTES);
@@ -364,6 +371,8 @@ void
 vend_finish(VendCall *call)
 {
 	Assert(call->seq > 0);
+	call->balance = account_balance_of(call->site, call->account);
+	call->debt = call->account->debt_minor;
 	if (call->key)
 		keep_result(call);
 	rating_finish(&call->run, call->locked, call->n_locked);
@@ -375,8 +384,9 @@ vend_decide(Account *account)
 	account->quiet.is_set = false;
 }
 
-Datum
-vend_result(VendCall *call, DbSession *session, FunctionCallInfo fcinfo)
+/* What the key's first call gave. */
+static void
+stored_result(const VendCall *call, Datum *values, bool *nulls)
 {
 	static DbQuery query = {
 		"SELECT s.code, a.code, e.seq, e.kind, e.amount, e.balance_after, p.balance, e.booked_at,"
@@ -388,18 +398,54 @@ vend_result(VendCall *call, DbSession *session, FunctionCallInfo fcinfo)
 		{ INT4OID, TEXTOID }
 	};
 	Datum args[] = { Int32GetDatum(call->site->site_id), CStringGetTextDatum(call->key) };
-	HeapTuple row;
-	TupleDesc desc;
-	Datum values[RESULT_COLUMNS];
-	bool nulls[RESULT_COLUMNS];
-	Datum result;
-	MemoryContext old;
 	int i;
 
 	if (db_run(&query, args) != 1)
 		elog(ERROR, "the result of key \"%s\" is missing", call->key);
 	for (i = 0; i < RESULT_COLUMNS; i++)
 		values[i] = db_value(0, i + 1, &nulls[i]);
+}
+
+/* The same without asking for what was just written. */
+static void
+posted_result(const VendCall *call, Datum *values, bool *nulls)
+{
+	const LedgerEntry *entry = &call->entry;
+	int decimals = call->site->decimals;
+	int c = 0;
+
+#define GIVE(datum, absent) (nulls[c] = (absent), values[c] = (absent) ? (Datum) 0 : (datum), c++)
+	GIVE(CStringGetTextDatum(call->site->code), false);
+	GIVE(CStringGetTextDatum(call->target.code), false);
+	GIVE(Int32GetDatum(call->seq), false);
+	GIVE(CStringGetTextDatum(entry->kind), false);
+	GIVE(minor_numeric(entry->amount_minor, decimals), false);
+	GIVE(minor_numeric(call->balance_after, decimals), false);
+	GIVE(minor_numeric(call->balance, decimals), false);
+	GIVE(TimestampTzGetDatum(call->site->now), false);
+	GIVE(CStringGetTextDatum(call->key), false);
+	GIVE(Int64GetDatum(entry->receipt_no), entry->receipt_no == 0);
+	GIVE(CStringGetTextDatum(entry->note), entry->note == NULL);
+	GIVE(CStringGetTextDatum(entry->till), entry->till == NULL);
+	GIVE(minor_numeric(entry->fee_minor, decimals), entry->fee_minor == 0);
+	GIVE(minor_numeric(call->debt, decimals), false);
+#undef GIVE
+}
+
+Datum
+vend_result(VendCall *call, DbSession *session, FunctionCallInfo fcinfo)
+{
+	HeapTuple row;
+	TupleDesc desc;
+	Datum values[RESULT_COLUMNS];
+	bool nulls[RESULT_COLUMNS];
+	Datum result;
+	MemoryContext old;
+
+	if (call->repeated)
+		stored_result(call, values, nulls);
+	else
+		posted_result(call, values, nulls);
 	old = MemoryContextSwitchTo(session->outer);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "money functions return a composite type");

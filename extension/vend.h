@@ -5,7 +5,7 @@
  *
  *   vend_open      caller's right, site, account code
  *   vend_fingerprint   what makes two calls the same
- *   vend_begin     key looked up, account locked; repeated: only the result is given
+ *   vend_begin     account locked, key looked up; repeated: only the result is given
  *   (the function's own rules: raises, or goes on)
  *   vend_receipt   a receipt number, where the customer gets a paper
  *   vend_post_result, vend_post   the entry that is the result, and what goes with it
@@ -40,7 +40,11 @@ typedef struct VendCall
 	bool repeated;	  /* the key was used before with the same arguments */
 	const char *till; /* asked for, then the one it is; NULL: the operator's own */
 	int64 receipt_no; /* 0: none taken */
-	int32 seq;		  /* of the result */
+	int32 seq;		  /* of the result; what it is, and what the call left: */
+	LedgerEntry entry;
+	int64 balance_after;
+	int64 balance;
+	int64 debt;
 } VendCall;
 
 /* ---- arguments ---- */
@@ -70,8 +74,8 @@ extern void vend_fingerprint(VendCall *call, const char *const *part, int n);
 /* Whether the key has a result from the same arguments; raises PP020 when from others. */
 extern bool vend_find_key(VendCall *call);
 /*
- * Look the key up and, when it is new, lock the account (and the other one). After
- * it call->repeated says whether only the stored result is to be given. Raises PP020.
+ * Lock the account (and the other one), then look the key up. After it
+ * call->repeated says whether only the stored result is to be given. Raises PP020.
  */
 extern void vend_begin(VendCall *call);
 /* Lock the account (and the other one): the part of vend_begin() after the key. */
