@@ -151,7 +151,8 @@ make_instance()
 	PATH=$instance$bin:$PATH
 	mkdir "$work/test" "$work/agent" "$work/sql" || exit 1
 	cp -R test/sql test/expected test/specs test/t "$work/test/"
-	mkdir "$work/test/sim"
+	mkdir "$work/test/sim" "$work/test/unit"
+	cp -R test/unit/data "$work/test/unit/"
 	cp test/sim/prepay-sim test/sim/simctl "$work/test/sim/"
 	cp agent/prepayd "$work/agent/"
 	cp -R agent/profiles "$work/agent/prepayd.profiles"
