@@ -422,6 +422,49 @@ bills_equal_wh_times_unit(void **state)
 	tariff_free(t);
 }
 
+/* With one period there is nothing to share: both ways cost the same, also beside a bound. */
+static void
+one_period_shares_nothing(void **state)
+{
+	Tariff *ways[] = { tariff("{'tiers': {'upto': [1, 2.5]}, 'prices': [0.5, -1, 7]}"),
+					   tariff("{'tiers': {'upto': [1, 2.5], 'allocation': 'proportional'},"
+							  " 'prices': [0.5, -1, 7]}") };
+
+	(void) state;
+	for (int round = 0; round < 200; round++)
+	{
+		int64_t wh[8];
+		BillVec bill[2] = { { 0 } };
+
+		for (int i = 0; i < 8; i++)
+			wh[i] = random_between(0, 2) == 0 ? random_between(0, 1) : random_between(498, 502);
+		for (int way = 0; way < 2; way++)
+		{
+			Account account;
+			RatePositionVec none = { 0 };
+
+			account_open(&account, &zone_utc, ways[way]);
+			for (int i = 0; i < 8; i++)
+				account_use(&account, noon + i * 6 * HOUR_US, noon + (i + 1) * 6 * HOUR_US, wh[i]);
+			assert_int_equal(
+				RATE_OK, rate_bill(account.lines.item, account.lines.n, NULL, &none, &bill[way]));
+			account_close(&account);
+		}
+		assert_int_equal(bill[0].n, bill[1].n);
+		for (int i = 0; i < bill[0].n; i++)
+		{
+			assert_int_equal(bill[0].item[i].day, bill[1].item[i].day);
+			assert_int_equal(bill[0].item[i].tier, bill[1].item[i].tier);
+			assert_int_equal(bill[0].item[i].wh, bill[1].item[i].wh);
+			assert_true(bill[0].item[i].amount == bill[1].item[i].amount);
+		}
+		free(bill[0].item);
+		free(bill[1].item);
+	}
+	tariff_free(ways[0]);
+	tariff_free(ways[1]);
+}
+
 static void
 nothing_gives_nothing(void **state)
 {
@@ -447,6 +490,7 @@ main(void)
 		cmocka_unit_test(proportional_versions_share_the_position),
 		cmocka_unit_test(proportional_steps_telescope),
 		cmocka_unit_test(bills_equal_wh_times_unit),
+		cmocka_unit_test(one_period_shares_nothing),
 		cmocka_unit_test(nothing_gives_nothing),
 	};
 

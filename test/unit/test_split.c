@@ -74,6 +74,83 @@ midnight_divides_days(void **state)
 	tariff_free(t);
 }
 
+/* Two seconds of 1 Wh a microsecond about an edge: it is cut there, wherever they begin. */
+static void
+assert_edge(const char *what, const CalZone *zone, const RateSpan *span, int n_span, int64_t edge)
+{
+	static const int64_t shift[] = { -USECS_PER_SECOND, -1, 0, 1, USECS_PER_SECOND };
+
+	for (size_t i = 0; i < sizeof(shift) / sizeof(*shift); i++)
+	{
+		const int64_t from = edge + shift[i] - USECS_PER_SECOND;
+		const int64_t to = edge + shift[i] + USECS_PER_SECOND;
+		RatePieceVec pieces = { 0 };
+		int64_t lacking;
+
+		assert_int_equal(RATE_OK, rate_split(zone, span, n_span, 1, from, to, to - from, true,
+											 &pieces, &lacking));
+		if (from == edge || to == edge)
+			assert_int_equal(1, pieces.n);
+		else if (pieces.n != 2 || pieces.item[0].to != edge || pieces.item[1].from != edge ||
+				 pieces.item[0].wh != edge - from || pieces.item[1].wh != to - edge)
+			fail_msg("%s, %+lld us: %d pieces", what, (long long) shift[i], pieces.n);
+		assert_int_equal(from, pieces.item[0].from);
+		assert_int_equal(to, pieces.item[pieces.n - 1].to);
+		free(pieces.item);
+	}
+}
+
+static void
+every_edge_to_the_microsecond(void **state)
+{
+	static const char *const holiday[] = { "holiday" };
+	const int32_t off = cal_day(2019, 5, 15);
+	Tariff *t =
+		tariff("{'periods': ['a', 'b', 'c', 'd'], 'calendar': 'X',"
+			   " 'day_types': [{'name': 'weekend', 'days': [6, 7]}],"
+			   " 'seasons': [{'name': 's', 'from': '07-02', 'to': '10-30'},"
+			   " {'name': 'w', 'from': '10-30', 'to': '07-02'}], 'schedule': ["
+			   " {'slots': [['00:00', 'a'], ['01:30', 'b'], ['02:30', 'a'], ['23:59', 'b']]},"
+			   " {'season': 's', 'slots': [['00:00', 'c']]},"
+			   " {'day_type': 'weekend', 'slots': [['00:00', 'd'], ['23:59', 'b']]},"
+			   " {'day_type': 'holiday', 'slots': [['00:00', 'd'], ['23:59', 'b']]}],"
+			   " 'tiers': {'anchor': '17', 'upto': [1]}, 'prices': {'a': [1, 2],"
+			   " 'b': [1, 2], 'c': [1, 2], 'd': [1, 2]}}");
+	Account account;
+
+	(void) state;
+	tariff_set_calendar(t, 1, &off, holiday);
+	account_open(&account, &zone_los_angeles, t);
+#define EDGE(what, ...) \
+	assert_edge(what, account.zone, account.span, account.n_span, at(__VA_ARGS__))
+	EDGE("slot", 2019, 5, 14, 1, 30, -25200);
+	EDGE("last minute", 2019, 5, 14, 23, 59, -25200);
+	EDGE("midnight", 2019, 5, 14, 0, 0, -25200);
+	EDGE("holiday", 2019, 5, 15, 0, 0, -25200);
+	EDGE("accumulation", 2019, 5, 17, 0, 0, -25200);
+	EDGE("weekend", 2019, 5, 18, 0, 0, -25200);
+	EDGE("week", 2019, 5, 20, 0, 0, -25200);
+	EDGE("season", 2019, 7, 2, 0, 0, -25200);
+	EDGE("end of season", 2019, 10, 30, 0, 0, -25200);
+	/* Monday 11 March has none; Tuesday 12 November has both. */
+	EDGE("slot in summer time", 2019, 3, 11, 2, 30, -25200);
+	EDGE("slot in winter time", 2019, 11, 12, 2, 30, -28800);
+	account.zone = &zone_sao_paulo;
+	EDGE("skipped midnight", 2018, 11, 4, 0, 0, -10800);
+	/* 23:59 comes twice, 23:00 after the first time. */
+	EDGE("last minute, first time", 2019, 2, 16, 23, 59, -7200);
+	EDGE("clocks go back", 2019, 2, 16, 23, 0, -10800);
+	EDGE("end of 25 hours", 2019, 2, 17, 0, 0, -10800);
+	account.zone = &zone_los_angeles;
+	account.span[1] = account.span[0];
+	account.span[1].version = 2;
+	account.span[0].to = account.span[1].from = at(2019, 5, 14, 13, 7, -25200) + 123457;
+	account.n_span = 2;
+	assert_edge("version", account.zone, account.span, 2, account.span[1].from);
+	account_close(&account);
+	tariff_free(t);
+}
+
 static void
 no_energy_gives_no_piece(void **state)
 {
@@ -500,6 +577,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(slot_edges_are_half_open),
 		cmocka_unit_test(midnight_divides_days),
+		cmocka_unit_test(every_edge_to_the_microsecond),
 		cmocka_unit_test(no_energy_gives_no_piece),
 		cmocka_unit_test(largest_remainders_take_the_rest),
 		cmocka_unit_test(daylight_saving_days),
