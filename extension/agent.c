@@ -393,11 +393,11 @@ prepay_config_changed(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 						errmsg("config_changed is a statement trigger with a transition table")));
 	table = RelationGetRelid(trigger->tg_relation);
-	rules = db_is_table(table, "supply_policy");
+	rules = db_is_table(table, "supply_policy") || db_is_table(table, "switch_schedule");
 	if (!rules && !db_is_table(table, "meter") && !db_is_table(table, "gateway"))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 						errmsg("config_changed does not serve this table")));
-	has_meter = SPI_fnumber(RelationGetDescr(trigger->tg_relation), "meter_id") > 0;
+	has_meter = !rules && SPI_fnumber(RelationGetDescr(trigger->tg_relation), "meter_id") > 0;
 	n = changed_rows(trigger, has_meter, &site_id, &meter_id);
 	if (n == 0)
 		return PointerGetDatum(NULL);

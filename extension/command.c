@@ -286,10 +286,12 @@ decide_due(const Site *site, int max_rows)
 						   " AND hold_until <= $4 ORDER BY hold_until LIMIT $3)",
 						   4,
 						   { INT4OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID } };
-	static DbQuery done = { "UPDATE prepay.meter_control SET decide_at = NULL WHERE site_id = $1"
-							" AND meter_id = $2",
-							2,
-							{ INT4OID, INT4OID } };
+	static DbQuery done = { "UPDATE prepay.meter_control SET"
+							" decide_at = CASE WHEN decide_at <= $2 THEN NULL ELSE decide_at END,"
+							" hold_until = CASE WHEN hold_until <= $4 THEN NULL ELSE hold_until END"
+							" WHERE site_id = $1 AND meter_id = $3",
+							4,
+							{ INT4OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID } };
 	Datum args[] = { Int32GetDatum(site->site_id), TimestampTzGetDatum(GetCurrentTimestamp()),
 					 Int32GetDatum(max_rows), TimestampTzGetDatum(site->now) };
 	RelayMeter *meter;
@@ -300,8 +302,10 @@ decide_due(const Site *site, int max_rows)
 	n = relay_lock_free(site, meter_id, n, &meter);
 	for (i = 0; i < n; i++)
 	{
-		args[1] = Int32GetDatum(meter[i].meter_id);
+		args[2] = Int32GetDatum(meter[i].meter_id);
 		db_run(&done, args);
+		if (meter[i].hold_until <= site->now)
+			meter[i].hold_until = DT_NOBEGIN;
 		decide_locked_meter(site, &meter[i], 0);
 	}
 	return n;

@@ -66,11 +66,19 @@ account_facts(const Site *site, int32 account_id, TimestampTz moment, SupplyFact
 }
 
 void
+decide_meter_facts(const RelayMeter *meter, SupplyFacts *facts)
+{
+	facts->locked = meter->locked;
+	facts->order = meter->order;
+	facts->schedule_off = meter->schedule != NULL;
+	facts->tenant_off = meter->tenant_off;
+}
+
+void
 decide_facts(const Site *site, const RelayMeter *meter, TimestampTz moment, SupplyFacts *facts)
 {
 	memset(facts, 0, sizeof(*facts));
-	facts->locked = meter->locked;
-	facts->order = meter->order;
+	decide_meter_facts(meter, facts);
 	facts->has_account =
 		meter->account_id != 0 && account_balance(site, meter->account_id, &facts->balance);
 	if (facts->has_account)
@@ -79,17 +87,17 @@ decide_facts(const Site *site, const RelayMeter *meter, TimestampTz moment, Supp
 		facts->vacant_supply = strcmp(setting_text(site, "vacant_supply"), "on") == 0;
 }
 
-/* When tick() decides again: protections and part payments end by time alone. */
+/* When tick() decides again: protections, part payments and schedules change by time alone. */
 static void
 keep_hold(const Site *site, RelayMeter *meter, const SupplyFacts *facts,
 		  const SupplyDecision *decision)
 {
-	TimestampTz until = DT_NOBEGIN;
+	TimestampTz until = meter->schedule_until == DT_NOBEGIN ? DT_NOEND : meter->schedule_until;
 
 	if (decision->rule == SUPPLY_HOLD || (decision->rule == SUPPLY_ON && facts->reconnected))
-		until = facts->hold_may_end ? Min(facts->hold_until, site->now + HOLD_LOOK_US)
-									: facts->hold_until;
-	relay_hold_until(site, meter, until);
+		until = Min(until, facts->hold_may_end ? Min(facts->hold_until, site->now + HOLD_LOOK_US)
+											   : facts->hold_until);
+	relay_hold_until(site, meter, until == DT_NOEND ? DT_NOBEGIN : until);
 }
 
 static void
@@ -236,8 +244,7 @@ supply_account(const Site *site, LevelAccount *account, int64 balance, bool by_b
 		n = relay_lock(site, meter_id, n, &meter);
 	for (i = 0; i < n; i++)
 	{
-		facts.locked = meter[i].locked;
-		facts.order = meter[i].order;
+		decide_meter_facts(&meter[i], &facts);
 		follow(site, &meter[i], &facts, 0);
 	}
 	if (balance > limit)

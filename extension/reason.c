@@ -10,6 +10,7 @@
 #include "db.h"
 #include "decide.h"
 #include "money.h"
+#include "protect.h"
 #include "state.h"
 #include "target.h"
 
@@ -73,7 +74,8 @@ cause_text(const Site *site, const RelayMeter *meter, const SupplyFacts *facts,
 		case CAUSE_OVERLOAD:
 			return pstrdup("the load was above the limit");
 		case CAUSE_SCHEDULE:
-			return pstrdup("a switching schedule says off");
+			return psprintf("switching schedule %s says off until %s", meter->schedule,
+							protect_time_text(site, meter->schedule_until));
 		case CAUSE_TENANT:
 			return pstrdup("the tenant switched it off");
 		case CAUSE_VACANT_SUPPLY:

@@ -17,6 +17,7 @@
 #include "auth.h"
 #include "code.h"
 #include "db.h"
+#include "decide.h"
 #include "emergency.h"
 #include "money.h"
 #include "protect.h"
@@ -172,8 +173,7 @@ put_meter(const Rehearsal *rehearsal, const RelayMeter *meter)
 	const char *outcome = "spared";
 	int i;
 
-	facts.locked = meter->locked;
-	facts.order = meter->order;
+	decide_meter_facts(meter, &facts);
 	supply_decide(&facts, &decision);
 	if (decision.side == SIDE_OFF)
 		outcome = relay_effective(meter) == SIDE_OFF ? "off" : "cut";

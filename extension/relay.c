@@ -31,6 +31,7 @@
 #include "alarm.h"
 #include "command.h"
 #include "db.h"
+#include "schedule.h"
 
 #define NOT_SEEN_US (INT64CONST(15) * 60 * USECS_PER_SEC)
 
@@ -44,7 +45,7 @@
 	" c.locked, c.locked_reason, c.order_kind, c.order_by, c.order_reason, c.desired,"            \
 	" c.desired_why, c.commanded, c.commanded_at, c.acknowledged, c.acknowledged_at, c.observed," \
 	" c.observed_at, q.command_id, q.action, f.command_id, f.action,"                             \
-	" c.hold_until"                                                                               \
+	" c.hold_until, c.tenant_off"                                                                 \
 	" FROM prepay.meter m"                                                                        \
 	" LEFT JOIN prepay.meter_control c ON c.site_id = m.site_id AND c.meter_id = m.meter_id"      \
 	" LEFT JOIN prepay.meter_model mm ON mm.code = m.model"                                       \
@@ -116,6 +117,8 @@ read_row(uint64 row, RelayMeter *meter)
 	action = db_text(row, 27);
 	meter->flying = action ? relay_action_side(action) : SIDE_NONE;
 	meter->hold_until = db_time_or(row, 28, DT_NOBEGIN);
+	meter->tenant_off = db_bool(row, 29);
+	meter->schedule_until = DT_NOBEGIN;
 }
 
 int
@@ -131,6 +134,7 @@ relay_peek(const Site *site, const int32 *meter_id, int n, TimestampTz moment, R
 	for (i = 0; i < found; i++)
 		read_row(i, &(*meter)[i]);
 	SPI_freetuptable(SPI_tuptable);
+	schedule_apply(site, moment, *meter, found);
 	return found;
 }
 
@@ -487,6 +491,20 @@ relay_set_lock(const Site *site, RelayMeter *meter, bool locked, const char *rea
 	db_run_nulls(&query, args, locked && reason ? NULL : "   n");
 	meter->locked = locked;
 	meter->locked_reason = locked && reason ? pstrdup(reason) : NULL;
+}
+
+void
+relay_set_tenant(const Site *site, RelayMeter *meter, bool off)
+{
+	static DbQuery query = { "UPDATE prepay.meter_control SET tenant_off = $3"
+							 " WHERE site_id = $1 AND meter_id = $2",
+							 3,
+							 { INT4OID, INT4OID, BOOLOID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter->meter_id),
+					 BoolGetDatum(off) };
+
+	db_run(&query, args);
+	meter->tenant_off = off;
 }
 
 void

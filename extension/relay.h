@@ -36,7 +36,10 @@ typedef struct RelayMeter
 	SupplySide queued;
 	int64 flying_id; /* sent or unknown; 0: none; at most one */
 	SupplySide flying;
-	TimestampTz hold_until; /* DT_NOBEGIN: its cut is not held back */
+	TimestampTz hold_until;		/* DT_NOBEGIN: nothing changes by time alone */
+	bool tenant_off;			/* switched off by the tenant */
+	char *schedule;				/* switching schedule that has it off; NULL: none */
+	TimestampTz schedule_until; /* when schedules next change; DT_NOBEGIN: none is for it */
 } RelayMeter;
 
 /* Who wants a relay command and why. */
@@ -97,12 +100,13 @@ extern bool relay_seen(const Site *site, RelayMeter *meter, bool closed, Timesta
 extern void relay_show(const Site *site, const RelayMeter *meter, bool closed);
 extern void relay_commanded(const Site *site, RelayMeter *meter, SupplySide side);
 extern void relay_acknowledged(const Site *site, RelayMeter *meter, SupplySide side);
-/* Until when its cut is held back: tick() decides then. DT_NOBEGIN: it is not. */
+/* When time alone changes its supply: tick() decides then. DT_NOBEGIN: never. */
 extern void relay_hold_until(const Site *site, RelayMeter *meter, TimestampTz until);
 /* When tick() decides the meter's supply again; real time. */
 extern void relay_decide_at(const Site *site, int32 meter_id, TimestampTz at);
 
 extern void relay_set_lock(const Site *site, RelayMeter *meter, bool locked, const char *reason);
+extern void relay_set_tenant(const Site *site, RelayMeter *meter, bool off);
 extern void relay_set_order(const Site *site, RelayMeter *meter, SupplyOrder order,
 							const char *operator_name, const char *reason);
 

@@ -24,6 +24,11 @@ CREATE FUNCTION prepay.supply_rehearsal(in_site text, moment timestamptz DEFAULT
 COMMENT ON FUNCTION prepay.supply_rehearsal(text, timestamptz) IS
 	'Who would be cut at a moment, with the balances of now: each meter without money, as cut, spared or off already, until when and why. Changes nothing. (停电预演)';
 
+CREATE FUNCTION prepay.tenant_switch(site_id int, meter_id int, "on" boolean) RETURNS text
+	AS 'MODULE_PATHNAME', 'prepay_tenant_switch' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.tenant_switch(int, int, boolean) IS
+	'Switch a meter for its tenant: off, or on again where the rest of the decision is on. Answers the supply now desired. (租户自助通断)';
+
 CREATE FUNCTION prepay.profile_fault(profile jsonb) RETURNS text
 	AS 'MODULE_PATHNAME', 'prepay_profile_fault' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION prepay.profile_fault(jsonb) IS

@@ -46,7 +46,7 @@ GRANT EXECUTE ON FUNCTION prepay.reverse(text, int, text, text), prepay.adjust(t
 
 GRANT EXECUTE ON FUNCTION prepay.supply_decision(text, timestamptz), prepay.supply_rehearsal(text, timestamptz), prepay.cancel_command(bigint, text)
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
-GRANT EXECUTE ON FUNCTION prepay.control(text, text, jsonb, text) TO prepay_admin, prepay_supervisor, prepay_dispatcher;
+GRANT EXECUTE ON FUNCTION prepay.control(text, text, jsonb, text), prepay.tenant_switch(int, int, boolean) TO prepay_admin, prepay_supervisor, prepay_dispatcher;
 GRANT EXECUTE ON FUNCTION prepay.create_agent(text, jsonb), prepay.profile_fault(jsonb), prepay.is_profile(jsonb) TO prepay_admin;
 GRANT SELECT, INSERT ON prepay.meter_import TO prepay_admin;
 
@@ -71,6 +71,6 @@ GRANT EXECUTE ON FUNCTION prepay.statement_print(text, date, text), prepay.capit
 GRANT SELECT ON prepay.receipt_template, prepay.receipt_prints
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
 GRANT INSERT, UPDATE, DELETE ON prepay.receipt_template TO prepay_admin;
-GRANT SELECT ON prepay.supply_policy
+GRANT SELECT ON prepay.supply_policy, prepay.switch_schedule
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
-GRANT INSERT, UPDATE, DELETE ON prepay.supply_policy TO prepay_admin, prepay_supervisor;
+GRANT INSERT, UPDATE, DELETE ON prepay.supply_policy, prepay.switch_schedule TO prepay_admin, prepay_supervisor;

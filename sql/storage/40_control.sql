@@ -50,6 +50,7 @@ CREATE TABLE prepay.meter_control (
 	observed_at timestamptz,
 	decide_at timestamptz,
 	hold_until timestamptz,
+	tenant_off boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (site_id, meter_id),
 	FOREIGN KEY (site_id, meter_id) REFERENCES prepay.meter
 ) WITH (fillfactor = 80);

@@ -45,6 +45,41 @@ CREATE TABLE prepay.supply_policy (
 		(pg_catalog.num_nonnulls(weekdays, from_time, calendar, grace, stale_after) > 0 OR notice OR dispute))
 );
 
+-- Timed switching: off from a local time to a local time.
+CREATE TABLE prepay.switch_schedule (
+	site_id int NOT NULL REFERENCES prepay.site,
+	schedule_id int GENERATED ALWAYS AS IDENTITY,
+	code text NOT NULL CONSTRAINT switch_schedule_code_form CHECK (prepay.is_code(code)),
+	active boolean NOT NULL DEFAULT true,
+	place_id int,
+	account_id int,
+	meter_id int,
+	weekdays int[] CONSTRAINT switch_schedule_weekdays_known
+		CHECK (weekdays <@ '{1,2,3,4,5,6,7}' AND pg_catalog.cardinality(weekdays) > 0
+			AND pg_catalog.array_position(weekdays, NULL) IS NULL),
+	calendar text,
+	day_types text[] CONSTRAINT switch_schedule_day_types_given
+		CHECK (pg_catalog.cardinality(day_types) > 0 AND pg_catalog.array_position(day_types, NULL) IS NULL),
+	from_time time NOT NULL,
+	to_time time NOT NULL,
+	note text,
+	PRIMARY KEY (site_id, schedule_id),
+	CONSTRAINT switch_schedule_code_unique UNIQUE (site_id, code),
+	CONSTRAINT switch_schedule_place_exists FOREIGN KEY (site_id, place_id) REFERENCES prepay.place,
+	CONSTRAINT switch_schedule_account_exists FOREIGN KEY (site_id, account_id) REFERENCES prepay.account,
+	CONSTRAINT switch_schedule_meter_exists FOREIGN KEY (site_id, meter_id) REFERENCES prepay.meter,
+	CONSTRAINT switch_schedule_one_target CHECK (pg_catalog.num_nonnulls(place_id, account_id, meter_id) <= 1),
+	CONSTRAINT switch_schedule_takes_time CHECK (from_time <> to_time),
+	CONSTRAINT switch_schedule_day_types_of_calendar CHECK (day_types IS NULL OR calendar IS NOT NULL)
+);
+
+CREATE TRIGGER switch_schedule_added AFTER INSERT ON prepay.switch_schedule
+	REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION prepay.config_changed();
+CREATE TRIGGER switch_schedule_changed AFTER UPDATE ON prepay.switch_schedule
+	REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION prepay.config_changed();
+CREATE TRIGGER switch_schedule_removed AFTER DELETE ON prepay.switch_schedule
+	REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION prepay.config_changed();
+
 CREATE TRIGGER supply_policy_added AFTER INSERT ON prepay.supply_policy
 	REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION prepay.config_changed();
 CREATE TRIGGER supply_policy_changed AFTER UPDATE ON prepay.supply_policy

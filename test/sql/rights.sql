@@ -20,6 +20,7 @@ SELECT prepay.set_setting('town', 'emergency_credit', '5');
 SELECT prepay.set_setting('town', 'tariff', 'flat'), prepay.set_setting('mall', 'tariff', 'flat');
 SET prepay.now = '2026-03-01 12:00+08';
 INSERT INTO prepay.receipt_template (site_id, code, language, body) SELECT s, 'slip', 'zh', '{account}' FROM generate_series(1, 2) AS s;
+INSERT INTO prepay.switch_schedule (site_id, code, from_time, to_time, active) SELECT s, 'night', '01:00', '05:00', false FROM generate_series(1, 2) AS s;
 INSERT INTO prepay.supply_policy (site_id, code, notice, active) SELECT s, 'notice', true, false FROM generate_series(1, 2) AS s;
 SELECT prepay.receipt(s || '/A1', 1, 'slip') FROM unnest('{town,mall}'::text[]) AS s;
 INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, relay_closed)
