@@ -41,7 +41,7 @@ typedef struct Rehearsal
 	SupplyFacts facts[BATCH];
 } Rehearsal;
 
-/* The next accounts after `after` that may lack money; their number. */
+/* Of the BATCH numbers after `after`, the accounts that may lack money; how many. */
 static int
 read_accounts(Rehearsal *rehearsal, int32 after)
 {
@@ -50,17 +50,19 @@ read_accounts(Rehearsal *rehearsal, int32 after)
 		" s.emergency_minor, s.emergency_exhausted, s.used_up_at, s.used_up_by_backlog"
 		" FROM prepay.account_state s JOIN prepay.account a ON a.site_id = s.site_id"
 		" AND a.account_id = s.account_id WHERE s.site_id = $1 AND s.account_id > $2"
+		" AND s.account_id <= $3 AND a.account_id > $2 AND a.account_id <= $3"
 		" AND a.state <> 'closed' AND (s.quiet_above IS NULL OR s.emergency_exhausted"
 		" OR a.state = 'suspended' OR s.quiet_above < -s.emergency_minor"
 		"  - COALESCE(greatest(round(a.credit_limit, $4), 0) * 10::numeric ^ $4, $5))"
-		" ORDER BY s.account_id LIMIT $3",
+		" ORDER BY s.account_id",
 		5,
 		{ INT4OID, INT4OID, INT4OID, INT4OID, INT8OID }
 	};
 	const Site *site = rehearsal->site;
 	int64 limit = Max(setting_money(site, "credit_limit", 0), 0);
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(after), Int32GetDatum(BATCH),
-					 Int32GetDatum(site->decimals), Int64GetDatum(limit) };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(after),
+					 Int32GetDatum(after + BATCH), Int32GetDatum(site->decimals),
+					 Int64GetDatum(limit) };
 	SPITupleTable *rows;
 	int i;
 
@@ -191,21 +193,30 @@ put_meter(const Rehearsal *rehearsal, const RelayMeter *meter)
 	tuplestore_putvalues(rehearsal->result->setResult, rehearsal->result->setDesc, value, isnull);
 }
 
-/* Rehearse the next batch; the account it ended with, 0: there was none. */
 static int32
+last_account(const Site *site)
+{
+	static DbQuery query = { "SELECT max(account_id) FROM prepay.account_state WHERE site_id = $1",
+							 1,
+							 { INT4OID } };
+	Datum arg = Int32GetDatum(site->site_id);
+
+	db_run(&query, &arg);
+	return db_int32_or(0, 1, 0);
+}
+
+/* Rehearse the accounts numbered after `after`, as many as a batch holds. */
+static void
 rehearse_batch(Rehearsal *rehearsal, int32 after)
 {
 	RelayMeter *meter;
-	int32 last = 0;
 	int n;
 	int i;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	n = read_accounts(rehearsal, after);
-	if (n > 0)
+	if (read_accounts(rehearsal, after) > 0)
 	{
-		last = rehearsal->account_id[n - 1];
 		keep_without_money(rehearsal);
 		protect_facts(rehearsal->site, rehearsal->ask, rehearsal->n, rehearsal->moment,
 					  rehearsal->facts);
@@ -214,7 +225,6 @@ rehearse_batch(Rehearsal *rehearsal, int32 after)
 			put_meter(rehearsal, &meter[i]);
 	}
 	SPI_finish();
-	return last;
 }
 
 /*
@@ -227,7 +237,8 @@ prepay_supply_rehearsal(PG_FUNCTION_ARGS)
 	DbSession session;
 	Rehearsal *rehearsal = palloc(sizeof(Rehearsal));
 	int32 site_id;
-	int32 last = 0;
+	int32 last;
+	int32 after;
 
 	InitMaterializedSRF(fcinfo, 0);
 	db_enter(&session);
@@ -240,8 +251,12 @@ prepay_supply_rehearsal(PG_FUNCTION_ARGS)
 	if (TIMESTAMP_NOT_FINITE(rehearsal->moment))
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 						errmsg("the moment of a rehearsal must be finite")));
-	while ((last = rehearse_batch(rehearsal, last)) != 0)
+	last = last_account(rehearsal->site);
+	for (after = 0; after < last; after += BATCH)
+	{
+		rehearse_batch(rehearsal, after);
 		CHECK_FOR_INTERRUPTS();
+	}
 	db_leave(&session);
 	return (Datum) 0;
 }
