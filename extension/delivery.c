@@ -80,28 +80,27 @@ delivery_take(const Site *site, const char *channel, int max, Delivery **deliver
 }
 
 bool
-delivery_settle(const Site *site, int64 notification_id, int tries, DeliveryOutcome outcome,
-				bool expect)
+delivery_settle(const Site *site, const char *channel, int64 notification_id, int tries,
+				DeliveryOutcome outcome, bool expect)
 {
-	static DbQuery query = {
-		"UPDATE prepay.notification SET state = $4, lease_until = NULL,"
-		" state_at = CASE WHEN state = $4 THEN state_at ELSE $5 END,"
-		" not_before = CASE WHEN $4 = 'queued' THEN $6 ELSE not_before END,"
-		" carrier_id = CASE WHEN $7 THEN carrier_id END WHERE site_id = $1"
-		" AND notification_id = $2 AND tries = $3 AND state IN ('taken', 'sent')",
-		7,
-		{ INT4OID, INT8OID, INT4OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID }
-	};
+	static DbQuery query = { "UPDATE prepay.notification SET state = $4, lease_until = NULL,"
+							 " state_at = CASE WHEN state = $4 THEN state_at ELSE $5 END,"
+							 " not_before = CASE WHEN $4 = 'queued' THEN $6 ELSE not_before END,"
+							 " carrier_id = CASE WHEN $7 THEN carrier_id END WHERE site_id = $1"
+							 " AND notification_id = $2 AND tries = $3 AND channel = $8"
+							 " AND state IN ('taken', 'sent')",
+							 8,
+							 { INT4OID, INT8OID, INT4OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+							   BOOLOID, TEXTOID } };
 	static const char *const state[] = { "sent", "delivered", "queued", "failed" };
 	bool again = outcome == DELIVERY_AGAIN && tries < MAX_TRIES;
 	const char *next = outcome == DELIVERY_AGAIN && !again ? "failed" : state[outcome];
-	Datum args[] = { Int32GetDatum(site->site_id),
-					 Int64GetDatum(notification_id),
-					 Int32GetDatum(tries),
-					 CStringGetTextDatum(next),
-					 TimestampTzGetDatum(site->now),
-					 TimestampTzGetDatum(site->now + RETRY_AFTER_US * tries),
-					 BoolGetDatum(expect) };
+	Datum args[] = {
+		Int32GetDatum(site->site_id),	Int64GetDatum(notification_id),
+		Int32GetDatum(tries),			CStringGetTextDatum(next),
+		TimestampTzGetDatum(site->now), TimestampTzGetDatum(site->now + RETRY_AFTER_US * tries),
+		BoolGetDatum(expect),			CStringGetTextDatum(channel)
+	};
 
 	return db_run(&query, args) == 1;
 }

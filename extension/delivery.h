@@ -38,7 +38,7 @@ extern int delivery_take(const Site *site, const char *channel, int max, Deliver
  * What became of a message that is taken or sent; false: it is neither, or was taken again
  * since this try. expect: its carrier may still have more to say.
  */
-extern bool delivery_settle(const Site *site, int64 notification_id, int tries,
+extern bool delivery_settle(const Site *site, const char *channel, int64 notification_id, int tries,
 							DeliveryOutcome outcome, bool expect);
 
 #endif

@@ -36,6 +36,7 @@
 
 PG_FUNCTION_INFO_V1(prepay_sms_exchange);
 
+#define CHANNEL "sms"
 #define SMS_WORK 2
 #define ALL_SITES 0
 #define REPORT_WAIT_US (INT64CONST(3) * 24 * 3600 * USECS_PER_SEC) /* then none will come */
@@ -160,8 +161,8 @@ hand_over(const Site *site, Oid role, const Delivery *delivery)
 	phone_dialled(delivery->phone, number);
 	if (parts == 0 || *number == '\0')
 	{
-		(void) delivery_settle(site, delivery->notification_id, delivery->tries, DELIVERY_FAILED,
-							   false);
+		(void) delivery_settle(site, CHANNEL, delivery->notification_id, delivery->tries,
+							   DELIVERY_FAILED, false);
 		return;
 	}
 	{
@@ -224,12 +225,15 @@ settle(const Site *site, const UnderWay *item, const char *status)
 	if (strcmp(status, "waiting") == 0 || (item->sent && wait && strcmp(status, "sent") == 0))
 		return false;
 	if (strcmp(status, "delivered") == 0)
-		return delivery_settle(site, item->notification_id, item->tries, DELIVERY_DELIVERED, false);
+		return delivery_settle(site, CHANNEL, item->notification_id, item->tries,
+							   DELIVERY_DELIVERED, false);
 	if (strcmp(status, "undeliverable") == 0)
-		return delivery_settle(site, item->notification_id, item->tries, DELIVERY_FAILED, false);
+		return delivery_settle(site, CHANNEL, item->notification_id, item->tries, DELIVERY_FAILED,
+							   false);
 	if (strcmp(status, "unsent") == 0 || (strcmp(status, "gone") == 0 && !item->sent))
-		return delivery_settle(site, item->notification_id, item->tries, DELIVERY_AGAIN, false);
-	return delivery_settle(site, item->notification_id, item->tries, DELIVERY_SENT,
+		return delivery_settle(site, CHANNEL, item->notification_id, item->tries, DELIVERY_AGAIN,
+							   false);
+	return delivery_settle(site, CHANNEL, item->notification_id, item->tries, DELIVERY_SENT,
 						   wait && strcmp(status, "sent") == 0);
 }
 
@@ -361,7 +365,7 @@ exchange_site(const Site *site, Oid role, int max)
 {
 	Delivery *delivery;
 	int done = take_statuses(site, role);
-	int n = delivery_take(site, "sms", max, &delivery);
+	int n = delivery_take(site, CHANNEL, max, &delivery);
 	int i;
 
 	for (i = 0; i < n; i++)

@@ -18,3 +18,15 @@ CREATE FUNCTION prepay.sms_exchange(max int DEFAULT 100) RETURNS int
 	AS 'MODULE_PATHNAME', 'prepay_sms_exchange' LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION prepay.sms_exchange(int) IS
 	'Exchanges short messages with Gammu SMSD (schema smsd): hands over what is due, takes statuses and delivery reports, answers 查询余额 and BALANCE. Says how much was done; call it every few seconds. (短信收发)';
+
+CREATE FUNCTION prepay.take_messages(site text DEFAULT NULL, max int DEFAULT 100)
+	RETURNS TABLE (site_code text, message_id bigint, try int, account text, phone text, template text, language text,
+		body text, params jsonb)
+	AS 'MODULE_PATHNAME', 'prepay_take_messages' LANGUAGE C VOLATILE ROWS 100;
+COMMENT ON FUNCTION prepay.take_messages(text, int) IS
+	'Messages of channel webhook that are due, for this worker alone for five minutes; report each. EXECUTE is the right to do so. (取待发消息)';
+
+CREATE FUNCTION prepay.report_message(site text, message_id bigint, try int, outcome text) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'prepay_report_message' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.report_message(text, bigint, int, text) IS
+	'What became of a message that take_messages() handed out: sent, delivered, retry or failed. False: it is not this try''s any more. (消息回执)';

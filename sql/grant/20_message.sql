@@ -8,3 +8,4 @@ GRANT SELECT ON prepay.lost_meters, prepay.lost_gateways, prepay.messages, prepa
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
 GRANT EXECUTE ON FUNCTION prepay.sms_exchange(int)
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst, prepay_agent;
+GRANT EXECUTE ON FUNCTION prepay.take_messages(text, int), prepay.report_message(text, bigint, int, text) TO prepay_admin;
