@@ -58,7 +58,9 @@ write_about(const Site *site, int64 alarm_id, const char *template, const char *
 	Datum args[] = { Int32GetDatum(site->site_id), Int64GetDatum(alarm_id),
 					 TimestampTzGetDatum(site->now) };
 	const char *language = setting_text(site, "language");
-	NoticeDraft draft = { .template = template, .language = language, .alarm_id = alarm_id };
+	NoticeDraft draft = {
+		.template = template, .language = language, .alarm_id = alarm_id, .to_staff = true
+	};
 	const char **text = draft.values.text;
 
 	if (db_run(&query, args) != 1)

@@ -48,11 +48,12 @@ store(const Site *site, const NoticeDraft *draft, const char *phone, const char 
 {
 	static DbQuery query = {
 		"INSERT INTO prepay.notification (site_id, account_id, alarm_id, template, language, phone,"
-		" params, body, created_at, state_at, not_before, channel) VALUES ($1, NULLIF($2, 0),"
-		" NULLIF($3, 0), $4, $5, $6, jsonb_object($7, $8), $9, $10, $10, $11, $12)",
-		12,
+		" params, body, created_at, state_at, not_before, channel,"
+		" recipient) VALUES ($1, NULLIF($2, 0),"
+		" NULLIF($3, 0), $4, $5, $6, jsonb_object($7, $8), $9, $10, $10, $11, $12, $13)",
+		13,
 		{ INT4OID, INT4OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID,
-		  TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID }
+		  TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID }
 	};
 	const char *quiet = draft->may_wait ? setting_text(site, "quiet_hours") : NULL;
 	QuietHours hours;
@@ -70,10 +71,11 @@ store(const Site *site, const NoticeDraft *draft, const char *phone, const char 
 					 CStringGetTextDatum(body),
 					 TimestampTzGetDatum(site->now),
 					 TimestampTzGetDatum(end),
-					 CStringGetTextDatum(setting_text(site, "message_channel")) };
+					 CStringGetTextDatum(setting_text(site, "message_channel")),
+					 CStringGetTextDatum(draft->to_staff ? "staff" : "customer") };
 
 	name_values(&draft->values, &args[6], &args[7]);
-	db_run_nulls(&query, args, waits ? NULL : "          n ");
+	db_run_nulls(&query, args, waits ? NULL : "          n  ");
 }
 
 static bool
@@ -138,6 +140,7 @@ notice_send(const Site *site, const Notice *notice)
 	notice_write(site, &draft, notice->phone, NULL);
 	draft.language = NULL;
 	draft.may_wait = false;
+	draft.to_staff = true;
 	notice_balance(site, &draft, notice->account, notice->balance);
 	notice_write(site, &draft, staff, notice->phone);
 }

@@ -34,7 +34,8 @@ typedef struct NoticeDraft
 	const char *language; /* NULL: the site's */
 	int32 account_id;	  /* 0: none */
 	int64 alarm_id;		  /* 0: none */
-	bool may_wait;		  /* for the end of quiet_hours */
+	bool to_staff;
+	bool may_wait; /* for the end of quiet_hours */
 	MessageValues values;
 } NoticeDraft;
 

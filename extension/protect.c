@@ -111,14 +111,12 @@ load_notices(const Site *site, const Datum *args, const int32 *account_id, int n
 	static DbQuery query = {
 		"SELECT s.account_id, COALESCE(min(m.state_at) FILTER (WHERE m.state IN ('sent',"
 		" 'delivered')), min(m.created_at)), min(m.state_at) FILTER (WHERE m.state = 'delivered')"
-		" FROM prepay.account_state s JOIN prepay.account a ON a.site_id = s.site_id"
-		" AND a.account_id = s.account_id JOIN prepay.notification m ON m.site_id = s.site_id"
+		" FROM prepay.account_state s JOIN prepay.notification m ON m.site_id = s.site_id"
 		" AND m.account_id = s.account_id AND m.template = 'arrears'"
 		" AND m.created_at >= s.used_up_at WHERE s.site_id = $1 AND s.account_id = ANY ($2)"
-		" AND (m.phone = a.phone OR m.phone <> ALL (regexp_split_to_array($4, '[, ;]+')))"
-		" GROUP BY s.account_id",
-		4,
-		{ INT4OID, INT4ARRAYOID, TIMESTAMPTZOID, TEXTOID }
+		" AND m.recipient = 'customer' GROUP BY s.account_id",
+		3,
+		{ INT4OID, INT4ARRAYOID, TIMESTAMPTZOID }
 	};
 	int rows = db_run(&query, args);
 
@@ -330,10 +328,9 @@ protect_facts(const Site *site, const ProtectAsk *ask, int n, TimestampTz moment
 	const PolicySet *set = policy_set(site, moment);
 	int32 *account_id = palloc(sizeof(int32) * Max(n, 1));
 	ProtectRow *row = palloc0(sizeof(ProtectRow) * Max(n, 1));
-	char *phones = setting_text(site, "alarm_phones");
 	bool backlog = false;
 	bool any = false;
-	Datum args[4];
+	Datum args[3];
 	int i;
 
 	for (i = 0; i < n; i++)
@@ -353,7 +350,6 @@ protect_facts(const Site *site, const ProtectAsk *ask, int n, TimestampTz moment
 	args[0] = Int32GetDatum(site->site_id);
 	args[1] = db_array_int32(account_id, n);
 	args[2] = TimestampTzGetDatum(site->now);
-	args[3] = CStringGetTextDatum(phones ? phones : "");
 	load_class_and_read(site, args, account_id, n, row);
 	if (set->by_notice || backlog)
 		load_notices(site, args, account_id, n, row);

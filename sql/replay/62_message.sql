@@ -17,7 +17,7 @@ ON CONFLICT (site_id, template, language) DO UPDATE SET body = EXCLUDED.body;
 
 CREATE OR REPLACE VIEW prepay.messages AS
 SELECT s.code AS site, a.code AS account, a.customer, n.phone, n.template, n.language, n.body, n.state, n.tries,
-	n.created_at, n.state_at, n.not_before, n.channel, l.kind, n.alarm_id, n.notification_id
+	n.created_at, n.state_at, n.not_before, n.channel, l.kind, n.alarm_id, n.notification_id, n.recipient
 FROM prepay.site s
 	JOIN prepay.notification n USING (site_id)
 	LEFT JOIN prepay.account a ON a.site_id = n.site_id AND a.account_id = n.account_id

@@ -21,6 +21,7 @@ CREATE TABLE prepay.notification (
 	template text NOT NULL,
 	language text NOT NULL,
 	phone text NOT NULL,
+	recipient text NOT NULL CHECK (recipient IN ('customer', 'staff')),
 	params jsonb NOT NULL,
 	body text NOT NULL,
 	state text NOT NULL DEFAULT 'queued'

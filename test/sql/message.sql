@@ -38,6 +38,7 @@ SELECT pg_temp.use(1, 81);
 SELECT * FROM pg_temp.news();
 SELECT pg_temp.use(2, 100.5);
 SELECT * FROM pg_temp.news();
+SELECT recipient, count(*) FROM prepay.messages GROUP BY recipient ORDER BY recipient;
 SELECT params FROM prepay.notification ORDER BY notification_id DESC LIMIT 1;
 -- Lists of phones.
 SELECT prepay.update_account('A2', '{"phone": " 13800000009 ;; "}');
