@@ -1,0 +1,14 @@
+-- :accounts households in one building, each with a meter that has been read twice.
+CREATE EXTENSION pg_prepay;
+SELECT prepay.install();
+SELECT prepay.create_site('town', 'Town', 'Asia/Shanghai');
+SELECT prepay.define_tariff('flat', '{"prices": 0.6}');
+SELECT prepay.set_setting('town', 'tariff', 'flat');
+INSERT INTO prepay.place (site_id, code, kind) VALUES (1, 'B1', 'building');
+INSERT INTO prepay.meter (site_id, code) SELECT 1, 'M' || n FROM generate_series(1, :accounts) AS n;
+SELECT count(prepay.open_account('A' || n, 'Household', place => 'B1', meters => ARRAY['M' || n], opening_balance => 100, key => 'o' || n))
+FROM generate_series(1, :accounts) AS n;
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) SELECT 1, n, now(), 0 FROM generate_series(1, :accounts) AS n;
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) SELECT 1, n, clock_timestamp(), 1 FROM generate_series(1, :accounts) AS n;
+-- A step each batch of readings of the ingest beside the sales.
+CREATE SEQUENCE public.batch;
