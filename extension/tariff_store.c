@@ -29,16 +29,18 @@ tariff_rules(const Site *site, int32 meter_id, int32 account_id)
 		" UNION ALL"
 		" SELECT p.parent_id, s.depth + 1 FROM spot s JOIN prepay.place p"
 		"  ON p.site_id = $1 AND p.place_id = s.place_id WHERE s.depth < 100)"
-		"SELECT CASE t.target_kind WHEN 'meter' THEN 0 WHEN 'account' THEN 1"
-		"  WHEN 'place' THEN 2 + s.depth ELSE 1000 END AS rank,"
-		" t.valid_from, t.assignment, COALESCE(t.tariff_id, 0)"
-		" FROM prepay.tariff_assignment t LEFT JOIN spot s"
-		"  ON t.target_kind = 'place' AND s.place_id = t.target_id"
-		" WHERE t.site_id = $1 AND (t.target_kind = 'site'"
-		"  OR t.target_kind = 'meter' AND t.target_id = $2"
-		"  OR t.target_kind = 'account' AND t.target_id = $3"
-		"  OR t.target_kind = 'place' AND s.place_id IS NOT NULL)"
-		" ORDER BY rank, t.valid_from, t.assignment",
+		"SELECT t.rank, t.valid_from, t.assignment, COALESCE(t.tariff_id, 0) FROM ("
+		" SELECT 0 AS rank, m.valid_from, m.assignment, m.tariff_id FROM prepay.tariff_assignment m"
+		"  WHERE m.site_id = $1 AND m.target_kind = 'meter' AND m.target_id = $2"
+		" UNION ALL SELECT 1, a.valid_from, a.assignment, a.tariff_id"
+		"  FROM prepay.tariff_assignment a"
+		"  WHERE a.site_id = $1 AND a.target_kind = 'account' AND a.target_id = $3"
+		" UNION ALL SELECT 2 + s.depth, p.valid_from, p.assignment, p.tariff_id"
+		"  FROM spot s JOIN prepay.tariff_assignment p"
+		"  ON p.site_id = $1 AND p.target_kind = 'place' AND p.target_id = s.place_id"
+		" UNION ALL SELECT 1000, c.valid_from, c.assignment, c.tariff_id"
+		"  FROM prepay.tariff_assignment c WHERE c.site_id = $1 AND c.target_kind = 'site') AS t"
+		" ORDER BY t.rank, t.valid_from, t.assignment",
 		3,
 		{ INT4OID, INT4OID, INT4OID }
 	};
@@ -162,6 +164,35 @@ tariff_spans(const Site *site, const TariffRules *rules, TimestampTz from, Times
 	return n;
 }
 
+/* The resolved tariff in meter_state is void from here on: the next reading resolves anew. */
+#define FORGET "UPDATE prepay.meter_state s SET tariff_until = '-infinity' WHERE s.site_id = $1"
+
+static void
+forget_resolved(const Site *site, const char *kind, int32 target_id)
+{
+	static DbQuery of_meter = { FORGET " AND s.meter_id = $2", 2, { INT4OID, INT4OID } };
+	static DbQuery of_account = { FORGET " AND s.account_id = $2", 2, { INT4OID, INT4OID } };
+	static DbQuery of_place = {
+		"WITH RECURSIVE below (place_id, depth) AS (SELECT $2, 0 UNION ALL"
+		" SELECT p.place_id, b.depth + 1 FROM below b JOIN prepay.place p"
+		"  ON p.site_id = $1 AND p.parent_id = b.place_id WHERE b.depth < 100)" FORGET
+		" AND s.tariff_until <> '-infinity' AND s.meter_id IN (SELECT m.meter_id"
+		"  FROM prepay.meter m LEFT JOIN prepay.account a ON a.site_id = m.site_id"
+		"   AND a.account_id = s.account_id WHERE m.site_id = $1 AND m.meter_id = s.meter_id"
+		"   AND COALESCE(m.place_id, a.place_id) IN (SELECT b.place_id FROM below b))",
+		2,
+		{ INT4OID, INT4OID }
+	};
+	static DbQuery of_site = { FORGET " AND s.tariff_until <> '-infinity'", 1, { INT4OID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(target_id) };
+
+	db_run(strcmp(kind, "meter") == 0	  ? &of_meter
+		   : strcmp(kind, "account") == 0 ? &of_account
+		   : strcmp(kind, "place") == 0	  ? &of_place
+										  : &of_site,
+		   args);
+}
+
 void
 tariff_assign(const Site *site, const char *kind, int32 target_id, int32 tariff_id,
 			  TimestampTz valid_from)
@@ -174,31 +205,12 @@ tariff_assign(const Site *site, const char *kind, int32 target_id, int32 tariff_
 		6,
 		{ INT4OID, TEXTOID, INT4OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID }
 	};
-	/* The resolved tariff in meter_state is void from here on: the next reading resolves anew. */
-	static DbQuery forget = {
-		"WITH RECURSIVE below (place_id, depth) AS ("
-		" SELECT $3, 0 WHERE $2 = 'place'"
-		" UNION ALL"
-		" SELECT p.place_id, b.depth + 1 FROM below b JOIN prepay.place p"
-		"  ON p.site_id = $1 AND p.parent_id = b.place_id WHERE b.depth < 100)"
-		"UPDATE prepay.meter_state s SET tariff_until = '-infinity'"
-		" WHERE s.site_id = $1 AND s.tariff_until <> '-infinity' AND CASE $2"
-		"  WHEN 'site' THEN true"
-		"  WHEN 'meter' THEN s.meter_id = $3"
-		"  WHEN 'account' THEN s.account_id = $3"
-		"  ELSE s.meter_id IN (SELECT m.meter_id FROM prepay.meter m"
-		"    LEFT JOIN prepay.account a ON a.site_id = m.site_id AND a.account_id = s.account_id"
-		"    WHERE m.site_id = $1 AND m.meter_id = s.meter_id"
-		"    AND COALESCE(m.place_id, a.place_id) IN (SELECT b.place_id FROM below b)) END",
-		3,
-		{ INT4OID, TEXTOID, INT4OID }
-	};
 	Datum args[] = { Int32GetDatum(site->site_id), CStringGetTextDatum(kind),
 					 Int32GetDatum(target_id),	   TimestampTzGetDatum(valid_from),
 					 Int32GetDatum(tariff_id),	   TimestampTzGetDatum(site->now) };
 
 	db_run(&insert, args);
-	db_run(&forget, args);
+	forget_resolved(site, kind, target_id);
 }
 
 TimestampTz

@@ -10,11 +10,11 @@ SELECT prepay.define_tariff('flat', '{"prices": 0.5}');
 SELECT prepay.set_setting('town', 'tariff', 'flat');
 INSERT INTO prepay.place (site_id, kind, code, name) SELECT 1, 'unit', 'P' || g, 'Unit ' || g FROM generate_series(1, 300) g;
 INSERT INTO prepay.meter (site_id, code, place_id) SELECT 1, 'M' || g, g FROM generate_series(1, 300) g;
-SELECT prepay.open_account('A1', 'Customer', place => 'P1', meters => '{M1}', opening_balance => 100, key => 'o1');
+SELECT prepay.open_account('A1', 'Customer', place => 'P1', meters => '{M1}', tariff => 'flat', opening_balance => 100, key => 'o1');
 INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) VALUES (1, 1, prepay.now(), 10);
 INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) SELECT 1, g, prepay.now() + interval '1 minute', 10 FROM generate_series(1, 5) g;
 SELECT prepay.sell('A1', 10, 's1');
-SELECT prepay.open_account('A' || g, 'Customer', place => 'P' || g, meters => ARRAY['M' || g], opening_balance => 100, key => 'o' || g)
+SELECT prepay.open_account('A' || g, 'Customer', place => 'P' || g, meters => ARRAY['M' || g], tariff => 'flat', opening_balance => 100, key => 'o' || g)
 	FROM generate_series(2, 299) g;
 INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh) SELECT 1, g, prepay.now() + interval '2 minutes', 11 FROM generate_series(1, 300) g;
 \o
@@ -41,7 +41,7 @@ SELECT * FROM pg_temp.read_widely;
 COMMIT;
 SELECT pg_stat_force_next_flush();
 BEGIN;
-SELECT prepay.open_account('A300', 'Customer', place => 'P300', meters => '{M300}', opening_balance => 100, key => 'o300');
+SELECT prepay.open_account('A300', 'Customer', place => 'P300', meters => '{M300}', tariff => 'flat', opening_balance => 100, key => 'o300');
 SELECT * FROM pg_temp.read_widely;
 COMMIT;
 -- The check that its place exists is no exception.
