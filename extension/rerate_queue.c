@@ -163,20 +163,32 @@ day_floor(const Site *site, TimestampTz instant)
  * those now, or by themselves, for accounts without any bear standing charges. Nothing that
  * is rated tells them all: a tariff may be new to a day that has no line at all.
  */
-#define QUEUE_SCOPE(scope)                                                                       \
-	"WITH RECURSIVE scope (kind, id) AS (" scope "), below (place_id, depth) AS ("               \
-	" SELECT id, 0 FROM scope WHERE kind = 'place' UNION ALL"                                    \
-	" SELECT p.place_id, b.depth + 1 FROM below b JOIN prepay.place p"                           \
-	"  ON p.site_id = $1 AND p.parent_id = b.place_id WHERE b.depth < 100)" QUEUE_INSERT         \
-	"SELECT a.account_id, $3 AS from_day FROM prepay.account a"                                  \
-	" LEFT JOIN prepay.account_meter o ON o.site_id = a.site_id"                                 \
-	"  AND o.account_id = a.account_id AND o.valid_to > $4"                                      \
-	" LEFT JOIN prepay.meter m ON m.site_id = o.site_id AND m.meter_id = o.meter_id"             \
-	" LEFT JOIN prepay.meter_state s ON s.site_id = o.site_id AND s.meter_id = o.meter_id"       \
-	" WHERE a.site_id = $1 AND ($4 < $2 OR s.last_read_at > $4) AND EXISTS (SELECT FROM scope c" \
-	"  WHERE CASE c.kind WHEN 'site' THEN true WHEN 'meter' THEN c.id = o.meter_id"              \
-	"  WHEN 'account' THEN c.id = a.account_id ELSE COALESCE(m.place_id, a.place_id) IN"         \
-	"  (SELECT b.place_id FROM below b) END) UNION ALL " WAITING QUEUE_END
+#define HAD " AND o.valid_to > $4"
+
+#define QUEUE_SCOPE(scope)                                                                    \
+	"WITH RECURSIVE scope (kind, id) AS (" scope "), below (place_id, depth) AS ("            \
+	" SELECT id, 0 FROM scope WHERE kind = 'place' UNION ALL"                                 \
+	" SELECT p.place_id, b.depth + 1 FROM below b JOIN prepay.place p"                        \
+	"  ON p.site_id = $1 AND p.parent_id = b.place_id WHERE b.depth < 100),"                  \
+	" had (account_id, meter_id) AS ("                                                        \
+	" SELECT a.account_id, o.meter_id FROM prepay.account a LEFT JOIN prepay.account_meter o" \
+	"  ON o.site_id = $1 AND o.account_id = a.account_id" HAD                                 \
+	"  WHERE a.site_id = $1 AND EXISTS (SELECT FROM scope WHERE kind = 'site')"               \
+	" UNION ALL SELECT o.account_id, o.meter_id FROM scope c JOIN prepay.account_meter o"     \
+	"  ON o.site_id = $1 AND o.meter_id = c.id" HAD " WHERE c.kind = 'meter'"                 \
+	" UNION ALL SELECT c.id, o.meter_id FROM scope c LEFT JOIN prepay.account_meter o"        \
+	"  ON o.site_id = $1 AND o.account_id = c.id" HAD " WHERE c.kind = 'account'"             \
+	" UNION ALL SELECT o.account_id, o.meter_id FROM below b JOIN prepay.meter m"             \
+	"  ON m.site_id = $1 AND m.place_id = b.place_id JOIN prepay.account_meter o"             \
+	"  ON o.site_id = $1 AND o.meter_id = m.meter_id" HAD                                     \
+	" UNION ALL SELECT a.account_id, o.meter_id FROM below b JOIN prepay.account a"           \
+	"  ON a.site_id = $1 AND a.place_id = b.place_id LEFT JOIN prepay.account_meter o"        \
+	"  ON o.site_id = $1 AND o.account_id = a.account_id" HAD                                 \
+	"  LEFT JOIN prepay.meter m ON m.site_id = $1 AND m.meter_id = o.meter_id"                \
+	"  WHERE m.place_id IS NULL)" QUEUE_INSERT                                                \
+	"SELECT h.account_id, $3 AS from_day FROM had h LEFT JOIN prepay.meter_state s"           \
+	"  ON s.site_id = $1 AND s.meter_id = h.meter_id"                                         \
+	"  WHERE $4 < $2 OR s.last_read_at > $4 UNION ALL " WAITING QUEUE_END
 
 void
 rerate_queue_tariff(const Site *site, int32 tariff_id, TimestampTz valid_from)

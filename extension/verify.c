@@ -519,13 +519,14 @@ verify_site(Verify *verify, int32 account_id)
 {
 	static DbQuery accounts = {
 		"SELECT account_id, code FROM prepay.account a WHERE site_id = $1"
-		" AND ($2 = 0 OR account_id = $2) AND ($3 = '-infinity' OR EXISTS (SELECT FROM prepay.ledger_entry e"
-		"  WHERE e.site_id = $1 AND e.account_id = a.account_id"
-		"  AND e.booked_at >= $3)) ORDER BY account_id",
-		3,
-		{ INT4OID, INT4OID, TIMESTAMPTZOID }
+		" AND account_id BETWEEN $2 AND $3 AND ($4 = '-infinity' OR EXISTS (SELECT"
+		"  FROM prepay.ledger_entry e WHERE e.site_id = $1 AND e.account_id = a.account_id"
+		"  AND e.booked_at >= $4)) ORDER BY account_id",
+		4,
+		{ INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID }
 	};
 	Datum args[] = { Int32GetDatum(verify->site->site_id), Int32GetDatum(account_id),
+					 Int32GetDatum(account_id ? account_id : PG_INT32_MAX),
 					 TimestampTzGetDatum(verify->since) };
 	int n = db_run(&accounts, args);
 	int32 *id = palloc(sizeof(int32) * Max(n, 1));
