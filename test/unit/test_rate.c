@@ -454,6 +454,58 @@ lines_are_unique(void **state)
 	tariff_free(t);
 }
 
+/* Days come back, as they do where a clock repeats midnight: their lines are found again. */
+static void
+walks_find_lines_of_any_day(void **state)
+{
+	Tariff *t = tariff("{'prices': 1}");
+
+	(void) state;
+	for (int round = 0; round < 200; round++)
+	{
+		RatePiece piece[40];
+		RatePositionVec positions = { 0 };
+		RateLineVec lines = { 0 };
+		int64_t wh[8] = { 0 };
+		int done = 0;
+
+		for (int i = 0; i < 40; i++)
+		{
+			int32_t day = (int32_t) random_between(0, 7);
+
+			piece[i] = (RatePiece){ .from = i,
+									.to = i + 1,
+									.wh = random_between(1, 100),
+									.meter_id = 1,
+									.tariff_id = 1,
+									.version = 1,
+									.day = day,
+									.accum_start = 0,
+									.accum_end = 8,
+									.tariff = t };
+			wh[day] += piece[i].wh;
+		}
+		while (done < 40)
+		{
+			int n = (int) random_between(1, 40 - done);
+
+			assert_int_equal(RATE_OK,
+							 rate_walk(piece + done, n, NULL, &positions, &lines, NULL, NULL));
+			done += n;
+		}
+		for (int i = 0; i < lines.n; i++)
+		{
+			assert_int_equal(wh[lines.item[i].day], lines.item[i].wh);
+			wh[lines.item[i].day] = 0;
+		}
+		for (int day = 0; day < 8; day++)
+			assert_int_equal(0, wh[day]);
+		free(lines.item);
+		free(positions.item);
+	}
+	tariff_free(t);
+}
+
 static void
 overflow_is_an_error(void **state)
 {
@@ -645,6 +697,7 @@ main(void)
 		cmocka_unit_test(positions_differ_by_end),
 		cmocka_unit_test(positions_follow_periods_by_name),
 		cmocka_unit_test(lines_are_unique),
+		cmocka_unit_test(walks_find_lines_of_any_day),
 		cmocka_unit_test(overflow_is_an_error),
 		cmocka_unit_test(refining_an_interval_changes_nothing),
 		cmocka_unit_test(batches_and_order_of_arrival_change_nothing),

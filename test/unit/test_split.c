@@ -203,6 +203,45 @@ load_each_hour(Account *account, int64_t from, int64_t to)
 }
 
 static void
+shares_by_any_weight(void **state)
+{
+	static const int64_t none[] = { 0, 0 };
+	int64_t share[8];
+
+	(void) state;
+	assert_false(rate_share(5, none, 2, share));
+	for (int round = 0; round < 2000; round++)
+	{
+		const int64_t whole = random_between(0, round % 2 ? 50 : INT64_MAX - 1);
+		const int n = (int) random_between(1, 8);
+		int64_t weight[8];
+		int64_t rest = whole;
+		__int128 total = 0;
+
+		for (int i = 0; i < n; i++)
+			total += weight[i] = random_between(0, 3) == 0 ? i == 0 : random_between(1, 1000);
+		if (total == 0)
+			continue;
+		assert_true(rate_share(whole, weight, n, share));
+		for (int i = 0; i < n; i++)
+		{
+			const int64_t floor = (int64_t) ((__int128) whole * weight[i] / total);
+			const __int128 remainder = (__int128) whole * weight[i] % total;
+
+			assert_true(share[i] == floor || (share[i] == floor + 1 && remainder > 0));
+			rest -= share[i];
+			/* Whoever was rounded down has no larger remainder than one before or after it. */
+			for (int k = 0; k < n; k++)
+				if (share[i] == floor &&
+					share[k] > (int64_t) ((__int128) whole * weight[k] / total))
+					assert_true(k < i ? remainder <= (__int128) whole * weight[k] % total
+									  : remainder < (__int128) whole * weight[k] % total);
+		}
+		assert_int_equal(0, rest);
+	}
+}
+
+static void
 daylight_saving_days(void **state)
 {
 	Tariff *t = tariff(MORNING);
@@ -419,6 +458,9 @@ estimated_only_when_shared(void **state)
 	assert_true(pieces.item[3].estimated);
 	rate_split(&zone_utc, &span, 1, 1, edge - HOUR_US, edge + HOUR_US, 6, false, &pieces, &lacking);
 	assert_false(pieces.item[4].estimated || pieces.item[5].estimated);
+	rate_split(&zone_utc, &span, 1, 1, edge, edge + HOUR_US, 5, true, &pieces, &lacking);
+	assert_int_equal(7, pieces.n);
+	assert_false(pieces.item[6].estimated);
 	free(pieces.item);
 	tariff_free(t);
 }
@@ -580,6 +622,7 @@ main(void)
 		cmocka_unit_test(every_edge_to_the_microsecond),
 		cmocka_unit_test(no_energy_gives_no_piece),
 		cmocka_unit_test(largest_remainders_take_the_rest),
+		cmocka_unit_test(shares_by_any_weight),
 		cmocka_unit_test(daylight_saving_days),
 		cmocka_unit_test(edges_in_moved_hours),
 		cmocka_unit_test(clock_changes_at_midnight),

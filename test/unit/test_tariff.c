@@ -159,6 +159,12 @@ static const Refusal refusals[] = {
 	{ SEASONS("{'name': 's', 'from': '3-1', 'to': '03-01'}"), "seasons[0].from", "not a day" },
 	{ SEASONS("{'name': 's', 'from': '13-01', 'to': '03-01'}"), "seasons[0].from", "not a day" },
 	{ SEASONS("{'name': 's', 'from': '00-01', 'to': '03-01'}"), "seasons[0].from", "not a day" },
+	{ SEASONS("{'name': 's', 'from': '03-00', 'to': '03-01'}"), "seasons[0].from", "not a day" },
+	{ SEASONS("{'name': 's', 'from': '0a-01', 'to': '03-01'}"), "seasons[0].from", "not a day" },
+	{ SEASONS("{'name': 's', 'from': '03-a1', 'to': '03-01'}"), "seasons[0].from", "not a day" },
+	{ SEASONS("{'name': 's', 'from': '03/01', 'to': '03-01'}"), "seasons[0].from", "not a day" },
+	{ SEASONS("{'name': 's', 'from': '03-011', 'to': '03-01'}"), "seasons[0].from", "not a day" },
+	{ SEASONS("{'name': 's', 'from': '00-01', 'to': '03-01'}"), "seasons[0].from", "not a day" },
 	{ SEASONS("{'name': 's', 'from': '01-00', 'to': '03-01'}"), "seasons[0].from", "not a day" },
 	{ SEASONS("{'name': 's', 'from': 101, 'to': '03-01'}"), "seasons[0].from", "expected a text" },
 	{ SEASONS("{'name': 's', 'from': '01-01'}"), "seasons[0].to", "missing" },
@@ -223,6 +229,12 @@ static const Refusal refusals[] = {
 	{ TWO("'day_types': [{'name': 'weekend', 'days': [6, 7]}], 'schedule': [{'day_type': "
 		  "'workday', 'slots': [['00:00', 'a']]}]"),
 	  "schedule", "no row for day type \"weekend\"" },
+	{ TWO("'day_types': [{'name': 'sun', 'days': [7]}],"
+		  "'schedule': [{'day_type': 'workday', 'slots': [['00:00', 'a']]}]"),
+	  "schedule", "no row for day type \"sun\"" },
+	{ TWO("'day_types': [{'name': 'mon', 'days': [1]}],"
+		  "'schedule': [{'day_type': 'workday', 'slots': [['00:00', 'a']]}]"),
+	  "schedule", "no row for day type \"mon\"" },
 	{ TWO(HALVES ", 'schedule': [{'season': 's', 'slots': [['00:00', 'a']]}]"), "schedule",
 	  "in season \"w\"" },
 	{ TWO("'calendar': 'CN', 'schedule': [{'day_type': 'workday', 'slots': [['00:00', 'a']]}]"),
@@ -387,6 +399,10 @@ limits_are_inclusive(void **state)
 		"'13':1,'14':1,'15':1,'16':-1000000}}");
 	assert_int_equal(16, t->n_period);
 	assert_int_equal(16, t->n_tier);
+	tariff_free(t);
+	t = tariff("{'prices': 1, 'tiers': {'upto': [0.001, 0.002]}}");
+	assert_int_equal(1, t->upto_wh[0][0]);
+	assert_int_equal(2, t->upto_wh[0][1]);
 	tariff_free(t);
 
 	for (int slots = 256; slots <= 257; slots++)
