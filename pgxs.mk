@@ -39,3 +39,12 @@ extension/storage_sql.h: extension/embed.pl $(wildcard sql/storage/*.sql sql/rep
 		profile=agent/profiles/*.json > $@
 extension/install.o: extension/storage_sql.h
 $(OBJS): $(wildcard extension/*.h)
+
+# prepay.xlsx() has a library of its own.
+.PHONY: xlsx-all xlsx-install xlsx-uninstall xlsx-clean
+all: xlsx-all
+install: xlsx-install
+uninstall: xlsx-uninstall
+clean: xlsx-clean
+xlsx-all xlsx-install xlsx-uninstall xlsx-clean: xlsx-%:
+	$(MAKE) -C extension/xlsx $*

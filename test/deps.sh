@@ -11,10 +11,10 @@ set -eu
 
 BUILD='gcc libc6-dev make pkg-config perl postgresql-15 postgresql-client-15
 	postgresql-server-dev-15 libpq-dev libevent-dev libmodbus-dev libssl-dev libsqlite3-dev
-	libjansson-dev'
+	libjansson-dev libxlsxwriter-dev'
 DEMO=''
 CHECK='libcmocka-dev libipc-run-perl mbpoll openssl python3 python3-pymodbus
-	python3-serial-asyncio gammu-smsd socat weasyprint poppler-utils fonts-wqy-microhei'
+	python3-serial-asyncio gammu-smsd socat weasyprint poppler-utils fonts-wqy-microhei libreoffice-calc-nogui python3-openpyxl'
 
 CREATE_CLUSTER=/etc/postgresql-common/createcluster.conf
 

@@ -74,3 +74,5 @@ GRANT INSERT, UPDATE, DELETE ON prepay.receipt_template TO prepay_admin;
 GRANT SELECT ON prepay.supply_policy, prepay.switch_schedule
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
 GRANT INSERT, UPDATE, DELETE ON prepay.supply_policy, prepay.switch_schedule TO prepay_admin, prepay_supervisor;
+GRANT EXECUTE ON FUNCTION prepay.xlsx(text)
+	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;

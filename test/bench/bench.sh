@@ -3,7 +3,7 @@
 # machine, not for records: samples of the sides alternate, medians are taken, and CPU time stands beside
 # wall time, because a machine is seldom idle.
 #
-#   BENCH="batch trigger row proof sell"  what to measure     BENCH_TOWNS="10000:flat 10000:rich 100000:flat"
+#   BENCH="batch trigger row proof sell xlsx"  what to measure     BENCH_TOWNS="10000:flat 10000:rich 100000:flat"
 #   BENCH_SAMPLES=7            of each side                   BENCH_BATCHES=96   batches of 1 000 in a sample
 #   BENCH_SECONDS=8            of each run of one-row INSERTs BENCH_METERS=1000  whose month is back-tested
 #
@@ -11,10 +11,10 @@
 # same logic as PL/pgSQL row triggers, in towns of the first one's size. row: one-row INSERTs of 8 clients, with
 # fsync and synchronous_commit on, then off as an agent that keeps a spool may have it, in the first town.
 # proof: backtest() and explain() of a month. sell: sales, beside pgledger when PGLEDGER_SQL names its
-# SQL, then reports and verify() over them.
+# SQL, then reports and verify() over them. xlsx: a workbook beside CSV.
 set -eu
 cd "$(dirname "$0")/../.."
-what=${BENCH:-batch trigger row proof sell}
+what=${BENCH:-batch trigger row proof sell xlsx}
 towns=${BENCH_TOWNS:-10000:flat 10000:rich 100000:flat}
 samples=${BENCH_SAMPLES:-7}
 batches=${BENCH_BATCHES:-96}
@@ -139,6 +139,12 @@ fi
 if wants proof; then
 	createdb proof
 	quiet -d proof -v meters="${BENCH_METERS:-1000}" -f test/bench/proof.sql
+fi
+
+if wants xlsx; then
+	createdb xlsx
+	quiet -d xlsx -c 'CREATE EXTENSION pg_prepay'
+	psql -Xq -d xlsx -f test/bench/xlsx.sql
 fi
 
 if wants sell; then
