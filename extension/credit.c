@@ -15,7 +15,7 @@
  * a reversed adjustment) what was taken last is given back first; what a grant that has
  * ended would get is own money.
  *
- * Spending = usage, posted or open, and negative adjustments. Refunds, transfers and
+ * Spending = usage, posted or open, public energy, and negative adjustments. Refunds, transfers and
  * payments of debt are made with own money.
  *
  * Rows of `credit` are written under the account's lock.
@@ -234,9 +234,9 @@ credit_spent(const Site *site, const Account *account)
 {
 	static DbQuery query = {
 		"SELECT COALESCE(sum(-e.amount), 0)::text FROM prepay.ledger_entry e WHERE e.site_id = $1"
-		" AND e.account_id = $2 AND e.kind = 'adjustment' AND e.amount < 0"
-		" AND NOT EXISTS (SELECT FROM prepay.ledger_entry r WHERE r.site_id = $1"
-		"  AND r.account_id = $2 AND r.kind = 'reversal' AND r.ref_seq = e.seq)",
+		" AND e.account_id = $2 AND (e.kind = 'public' OR e.kind = 'adjustment' AND e.amount < 0"
+		"  AND NOT EXISTS (SELECT FROM prepay.ledger_entry r WHERE r.site_id = $1"
+		"   AND r.account_id = $2 AND r.kind = 'reversal' AND r.ref_seq = e.seq))",
 		2,
 		{ INT4OID, INT4OID }
 	};

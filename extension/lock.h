@@ -2,7 +2,8 @@
  * lock.h: the one lock order of the system.
  *
  *   1  site configuration   advisory, shared to rate and to post, exclusive to change
- *                           anything that rating depends on
+ *                           anything that rating depends on; then a row of energy_share,
+ *                           to share a month of public energy
  *   2  accounts             row lock on account_state, ascending account_id
  *   3  meters               row lock on meter_state, ascending meter_id
  *   4  everything else      inserts, and updates of rows that belong to a locked account or meter

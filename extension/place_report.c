@@ -5,7 +5,7 @@
  * Wh; what check meters saw, and meters while they belonged to nobody, comes from
  * energy_unpaid().
  */
-#include "postgres.h"
+#include "place_report.h"
 
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -39,11 +39,6 @@ typedef struct PlaceReport
 	DayEnergy *day; /* of [range.first_day, range.end_day) */
 } PlaceReport;
 
-#define SUBTREE                                                                          \
-	"WITH RECURSIVE below (place_id, depth) AS (SELECT $2::int, 0 UNION ALL"             \
-	" SELECT p.place_id, b.depth + 1 FROM below b JOIN prepay.place p ON p.site_id = $1" \
-	"  AND p.parent_id = b.place_id WHERE b.depth < 100)"
-
 static DayEnergy *
 day_energy(const PlaceReport *report, int32 day)
 {
@@ -57,19 +52,20 @@ static void
 add_usage(PlaceReport *report)
 {
 	static DbQuery query = {
-		SUBTREE ", own AS MATERIALIZED (SELECT DISTINCT o.account_id, o.meter_id FROM below b"
-				" JOIN prepay.meter m ON m.site_id = $1 AND m.place_id = b.place_id"
-				" JOIN prepay.account_meter o ON o.site_id = $1 AND o.meter_id = m.meter_id"
-				" UNION SELECT o.account_id, o.meter_id FROM below b"
-				" JOIN prepay.account a ON a.site_id = $1 AND a.place_id = b.place_id"
-				" JOIN prepay.account_meter o ON o.site_id = $1 AND o.account_id = a.account_id"
-				" JOIN prepay.meter m ON m.site_id = $1 AND m.meter_id = o.meter_id"
-				"  AND m.place_id IS NULL)"
-				"SELECT u.day - date '2000-01-01', sum(u.wh)::bigint, sum(u.estimated_wh)::bigint"
-				" FROM own JOIN prepay.usage_line_all u ON u.site_id = $1"
-				"  AND u.account_id = own.account_id AND u.meter_id = own.meter_id"
-				" WHERE u.component = 'energy' AND u.day >= date '2000-01-01' + $3"
-				" AND u.day < date '2000-01-01' + $4 GROUP BY u.day",
+		PLACE_SUBTREE
+		", own AS MATERIALIZED (SELECT DISTINCT o.account_id, o.meter_id FROM below b"
+		" JOIN prepay.meter m ON m.site_id = $1 AND m.place_id = b.place_id"
+		" JOIN prepay.account_meter o ON o.site_id = $1 AND o.meter_id = m.meter_id"
+		" UNION SELECT o.account_id, o.meter_id FROM below b"
+		" JOIN prepay.account a ON a.site_id = $1 AND a.place_id = b.place_id"
+		" JOIN prepay.account_meter o ON o.site_id = $1 AND o.account_id = a.account_id"
+		" JOIN prepay.meter m ON m.site_id = $1 AND m.meter_id = o.meter_id"
+		"  AND m.place_id IS NULL)"
+		"SELECT u.day - date '2000-01-01', sum(u.wh)::bigint, sum(u.estimated_wh)::bigint"
+		" FROM own JOIN prepay.usage_line_all u ON u.site_id = $1"
+		"  AND u.account_id = own.account_id AND u.meter_id = own.meter_id"
+		" WHERE u.component = 'energy' AND u.day >= date '2000-01-01' + $3"
+		" AND u.day < date '2000-01-01' + $4 GROUP BY u.day",
 		4,
 		{ INT4OID, INT4OID, INT4OID, INT4OID }
 	};
@@ -121,11 +117,11 @@ static void
 add_unbilled(PlaceReport *report)
 {
 	static DbQuery query = {
-		SUBTREE "SELECT m.meter_id, m.purpose = 'check' FROM below b"
-				" JOIN prepay.meter m ON m.site_id = $1 AND m.place_id = b.place_id"
-				" WHERE NOT EXISTS (SELECT FROM prepay.account_meter o WHERE o.site_id = $1"
-				"  AND o.meter_id = m.meter_id AND o.valid_from <= $3 AND o.valid_to >= $4)"
-				" ORDER BY m.meter_id",
+		PLACE_SUBTREE "SELECT m.meter_id, m.purpose = 'check' FROM below b"
+					  " JOIN prepay.meter m ON m.site_id = $1 AND m.place_id = b.place_id"
+					  " WHERE NOT EXISTS (SELECT FROM prepay.account_meter o WHERE o.site_id = $1"
+					  "  AND o.meter_id = m.meter_id AND o.valid_from <= $3 AND o.valid_to >= $4)"
+					  " ORDER BY m.meter_id",
 		4,
 		{ INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID }
 	};
@@ -145,6 +141,22 @@ add_unbilled(PlaceReport *report)
 	}
 	for (i = 0; i < n; i++)
 		add_meter(report, meter_id[i], is_check[i]);
+}
+
+int64
+place_energy(const Site *site, int32 place_id, int32 first_day, int32 end_day)
+{
+	PlaceReport report = { .site = site, .place = { .id = place_id } };
+	int64 wh = 0;
+
+	report.range.first_day = first_day;
+	report.range.end_day = end_day;
+	report.day = palloc0(sizeof(DayEnergy) * (end_day - first_day));
+	add_usage(&report);
+	add_unbilled(&report);
+	for (int i = 0; i < end_day - first_day; i++)
+		wh += report.day[i].wh;
+	return wh;
 }
 
 static void

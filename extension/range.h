@@ -25,4 +25,8 @@ typedef struct TimeRange
  */
 extern TimeRange range_of_args(const Site *site, FunctionCallInfo fcinfo, int arg);
 
+/* The calendar month that holds a date argument's day; NULL: this month. Raises 22023 for one to
+ * come. */
+extern TimeRange range_month(const Site *site, FunctionCallInfo fcinfo, int arg);
+
 #endif

@@ -85,6 +85,7 @@ require_reversible(const VendCall *call, const Original *original)
 		{ "consumption", "It books energy.", "Use prepay.correct_reading()." },
 		{ "correction", "It books energy.", "Use prepay.correct_reading()." },
 		{ "standing", "It books standing charges.", "Use prepay.define_tariff()." },
+		{ "public", "It shares public energy.", "prepay.post_public_energy() posts differences." },
 		{ "closing", "It closed the account.", "Open a new account." },
 	};
 	int i;

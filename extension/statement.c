@@ -32,6 +32,7 @@
 #include "db.h"
 #include "history.h"
 #include "jsonb_doc.h"
+#include "range.h"
 
 PG_FUNCTION_INFO_V1(prepay_statement);
 
@@ -293,28 +294,15 @@ put_registers(Statement *statement)
 
 /* ---- all of it ---- */
 
-/* The month that holds a day; none: the one that runs. */
 static void
 take_month(Statement *statement, FunctionCallInfo fcinfo)
 {
-	const Site *site = statement->site;
-	int32 day = PG_ARGISNULL(1) ? site->today : PG_GETARG_DATEADT(1);
-	int year = 0;
-	int month = 0;
-	int mday;
+	TimeRange month = range_month(statement->site, fcinfo, 1);
 
-	if (!DATE_NOT_FINITE(day))
-	{
-		cal_civil(day, &year, &month, &mday);
-		statement->first_day = cal_day(year, month, 1);
-	}
-	if (DATE_NOT_FINITE(day) || statement->first_day > site->today)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("there is no statement of a month that has not begun"),
-						errhint("Give a day of this month or an earlier one.")));
-	statement->end_day = statement->first_day + cal_days_in_month(year, month);
-	statement->from = cal_day_start(site->zone, statement->first_day);
-	statement->to = cal_day_start(site->zone, statement->end_day);
+	statement->first_day = month.first_day;
+	statement->end_day = month.end_day;
+	statement->from = month.from;
+	statement->to = month.to;
 }
 
 static void

@@ -25,6 +25,7 @@
 #include "proof.h"
 #include "rerate.h"
 #include "seal.h"
+#include "share.h"
 #include "till.h"
 
 #define ENTRY_BATCH 5000
@@ -551,6 +552,8 @@ verify_site(Verify *verify, int32 account_id)
 	check_postings(verify);
 	for (faults = proof_faults(verify->site); *faults; faults++)
 		fault(verify, "row", "%s", *faults);
+	for (faults = share_faults(verify->site); *faults; faults++)
+		fault(verify, "public_energy", "%s", *faults);
 	for (faults = till_faults(verify->site); *faults; faults++)
 		fault(verify, "receipts", "%s", *faults);
 }

@@ -82,7 +82,8 @@ SELECT s.code AS site, a.code AS account, a.customer, m.month, m.opening_balance
 	round(m.transfers, s.currency_decimals) AS transfers, round(m.adjustments, s.currency_decimals) AS adjustments,
 	round(m.credits, s.currency_decimals) AS credits, round(m.debts, s.currency_decimals) AS debts,
 	round(m.usage, s.currency_decimals) AS usage, round(m.reversals, s.currency_decimals) AS reversals,
-	round(m.closings, s.currency_decimals) AS closings, m.closing_balance, s.currency
+	round(m.closings, s.currency_decimals) AS closings, m.closing_balance, s.currency,
+	round(m.public_energy, s.currency_decimals) AS public_energy
 FROM prepay.site s
 	JOIN prepay.account a USING (site_id)
 	CROSS JOIN LATERAL (SELECT date_trunc('month', e.booked_at AT TIME ZONE s.timezone)::date AS month,
@@ -94,6 +95,7 @@ FROM prepay.site s
 			COALESCE(sum(e.amount) FILTER (WHERE e.kind = 'credit'), 0) AS credits,
 			COALESCE(sum(e.amount) FILTER (WHERE e.kind = 'debt'), 0) AS debts,
 			COALESCE(sum(e.amount) FILTER (WHERE e.kind IN ('consumption', 'standing', 'correction')), 0) AS usage,
+			COALESCE(sum(e.amount) FILTER (WHERE e.kind = 'public'), 0) AS public_energy,
 			COALESCE(sum(e.amount) FILTER (WHERE e.kind = 'reversal'), 0) AS reversals,
 			COALESCE(sum(e.amount) FILTER (WHERE e.kind = 'closing'), 0) AS closings,
 			(array_agg(e.balance_after ORDER BY e.seq DESC))[1] AS closing_balance

@@ -18,6 +18,7 @@ ALTER TABLE prepay.receipt_template ENABLE ROW LEVEL SECURITY;
 ALTER TABLE prepay.message_template ENABLE ROW LEVEL SECURITY;
 ALTER TABLE prepay.supply_policy ENABLE ROW LEVEL SECURITY;
 ALTER TABLE prepay.switch_schedule ENABLE ROW LEVEL SECURITY;
+ALTER TABLE prepay.energy_share ENABLE ROW LEVEL SECURITY;
 
 DROP POLICY IF EXISTS by_site ON prepay.site;
 CREATE POLICY by_site ON prepay.site USING (prepay.my_site(site_id));
@@ -51,6 +52,8 @@ DROP POLICY IF EXISTS by_site ON prepay.supply_policy;
 CREATE POLICY by_site ON prepay.supply_policy USING (prepay.my_site(site_id));
 DROP POLICY IF EXISTS by_site ON prepay.switch_schedule;
 CREATE POLICY by_site ON prepay.switch_schedule USING (prepay.my_site(site_id));
+DROP POLICY IF EXISTS by_site ON prepay.energy_share;
+CREATE POLICY by_site ON prepay.energy_share USING (prepay.my_site(site_id));
 
 -- Shipped templates are everybody's to read and nobody's to change.
 DROP POLICY IF EXISTS by_site ON prepay.receipt_template;

@@ -33,6 +33,8 @@ CREATE TABLE prepay.place (
 	kind text NOT NULL DEFAULT 'unit',
 	code text NOT NULL CONSTRAINT place_code_form CHECK (prepay.is_code(code)),
 	name text,
+	area_m2 numeric CONSTRAINT place_area_range
+		CHECK (area_m2 > 0 AND area_m2 <= 10000000 AND area_m2 = pg_catalog.round(area_m2, 2)),
 	PRIMARY KEY (site_id, place_id),
 	CONSTRAINT place_code_unique UNIQUE (site_id, code),
 	CONSTRAINT place_parent_exists FOREIGN KEY (site_id, parent_id) REFERENCES prepay.place,

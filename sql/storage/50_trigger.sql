@@ -70,3 +70,8 @@ CREATE TRIGGER tariff_price_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.ta
 	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
 CREATE TRIGGER tariff_version_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.tariff_version
 	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+
+CREATE TRIGGER energy_share_line_written_once BEFORE UPDATE OR DELETE ON prepay.energy_share_line
+	FOR EACH ROW EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER energy_share_line_not_truncated BEFORE TRUNCATE ON prepay.energy_share_line
+	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();
