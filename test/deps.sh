@@ -14,7 +14,9 @@ BUILD='gcc libc6-dev make pkg-config perl postgresql-15 postgresql-client-15
 	libjansson-dev libxlsxwriter-dev'
 DEMO=''
 CHECK='libcmocka-dev libipc-run-perl mbpoll openssl python3 python3-pymodbus
-	python3-serial-asyncio gammu-smsd socat weasyprint poppler-utils fonts-wqy-microhei libreoffice-calc-nogui python3-openpyxl'
+	python3-serial-asyncio gammu-smsd socat weasyprint poppler-utils fonts-wqy-microhei libreoffice-calc-nogui python3-openpyxl
+	libreoffice-base-nogui libreoffice-sdbc-postgresql python3-uno odbc-postgresql python3-pyodbc
+	libpostgresql-jdbc-java openjdk-17-jdk-headless'
 
 CREATE_CLUSTER=/etc/postgresql-common/createcluster.conf
 
