@@ -75,7 +75,7 @@ account_open(const Site *site, Oid caller, const char *code, const char *custome
 	static DbQuery insert = {
 		"INSERT INTO prepay.account (site_id, account_id, code, customer, phone, place_id,"
 		" opened_at, opened_by) SELECT $1, COALESCE(max(account_id), 0) + 1, $2, $3, $4, NULLIF($5, 0),"
-		" $6, SESSION_USER FROM prepay.account WHERE site_id = $1 RETURNING account_id",
+		" $6, prepay.operator_name() FROM prepay.account WHERE site_id = $1 RETURNING account_id",
 		6,
 		{ INT4OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID }
 	};

@@ -30,10 +30,6 @@ extern bool account_balance(const Site *site, int32 account_id, int64 *minor);
  * from a local day on. Raises 22023, PP021.
  */
 extern void account_set(const Site *site, int32 account_id, Jsonb *changes, int32 from_day);
-/* The row as it is, for account_log(). */
-extern Datum account_row(const Site *site, int32 account_id);
-/* A row of account_change for each column that differs from before. */
-extern void account_log(const Site *site, int32 account_id, Datum before);
 
 extern bool meter_change_runs;
 /* Bring the cached facts of meter_state in line with the dated tables. */

@@ -1,5 +1,5 @@
 /*
- * account_change.c: changing what is known of an account, and the log of it.
+ * account_change.c: changing what is known of an account; the operators' log shows it.
  *
  * A suspended account (报停) keeps its balance and its meters: nothing is sold,
  * refunded or transferred, supply is off as for a meter without account, and no
@@ -153,43 +153,6 @@ account_set(const Site *site, int32 account_id, Jsonb *changes, int32 from_day)
 	}
 }
 
-Datum
-account_row(const Site *site, int32 account_id)
-{
-	static DbQuery query = {
-		"SELECT pg_catalog.to_jsonb(a) FROM prepay.account a WHERE site_id = $1 AND account_id = $2",
-		2,
-		{ INT4OID, INT4OID }
-	};
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id) };
-	bool isnull;
-
-	if (db_run(&query, args) != 1)
-		elog(ERROR, "account %d is missing", account_id);
-	return db_value(0, 1, &isnull);
-}
-
-void
-account_log(const Site *site, int32 account_id, Datum before)
-{
-	static DbQuery query = {
-		"INSERT INTO prepay.account_change (site_id, account_id, change_no, changed_at, operator,"
-		" field, before, after) SELECT $1, $2, (SELECT COALESCE(max(change_no), 0)"
-		"  FROM prepay.account_change WHERE site_id = $1 AND account_id = $2)"
-		"  + row_number() OVER (ORDER BY b.key), $4, $5, b.key, b.value, n.value"
-		" FROM prepay.account a, pg_catalog.jsonb_each_text($3) AS b,"
-		" pg_catalog.jsonb_each_text(pg_catalog.to_jsonb(a)) AS n"
-		" WHERE a.site_id = $1 AND a.account_id = $2 AND n.key = b.key"
-		" AND n.value IS DISTINCT FROM b.value AND n.key <> ALL ('{closed_at,closed_by}')",
-		5,
-		{ INT4OID, INT4OID, JSONBOID, TIMESTAMPTZOID, TEXTOID }
-	};
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id), before,
-					 TimestampTzGetDatum(site->now), CStringGetTextDatum(auth_operator()) };
-
-	db_run(&query, args);
-}
-
 /* update_account(account, changes): customer, phone, state and the options of open_account. */
 Datum
 prepay_update_account(PG_FUNCTION_ARGS)
@@ -210,7 +173,6 @@ prepay_update_account(PG_FUNCTION_ARGS)
 	CodeTarget target;
 	const Site *site;
 	Jsonb *changes;
-	Datum before;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -223,9 +185,7 @@ prepay_update_account(PG_FUNCTION_ARGS)
 	lock_site_exclusive(target.site_id);
 	site = site_get(target.site_id);
 	vend_require_not_closed(site, &target);
-	before = account_row(site, target.id);
 	account_set(site, target.id, changes, site->today);
-	account_log(site, target.id, before);
 	if (is_given(changes, "tier_extra_kwh"))
 		rerate_one(site, target.id, site->today);
 	account_redecide(site, target.id);

@@ -20,6 +20,7 @@
 #include "decide.h"
 #include "jsonb_doc.h"
 #include "lock.h"
+#include "oplog.h"
 
 PG_FUNCTION_INFO_V1(prepay_create_agent);
 PG_FUNCTION_INFO_V1(prepay_agent_hello);
@@ -145,6 +146,8 @@ prepay_create_agent(PG_FUNCTION_ARGS)
 	if (role)
 		bind_role(site_id, code, role);
 	site_touch(site_id);
+	oplog_note(site_id, "create_agent", psprintf("agent:%s", code), NULL,
+			   oplog_members("role", role, NULL));
 	full = MemoryContextStrdup(session.outer, psprintf("%s/%s", site_get(site_id)->code, code));
 	db_leave(&session);
 	PG_RETURN_TEXT_P(cstring_to_text(full));

@@ -14,6 +14,7 @@
 #include "code.h"
 #include "db.h"
 #include "lock.h"
+#include "oplog.h"
 #include "relay.h"
 
 PG_FUNCTION_INFO_V1(prepay_acknowledge_alarm);
@@ -74,6 +75,13 @@ acknowledge(const Acknowledgement *call, DbQuery *query, Datum which)
 	return db_run_nulls(query, args, call->note ? NULL : "    n");
 }
 
+static void
+log_acknowledgement(const Acknowledgement *call, const char *object, int done)
+{
+	oplog_note(call->site->site_id, "acknowledge_alarm", object, NULL,
+			   oplog_members("alarms", psprintf("%d", done), "note", call->note, NULL));
+}
+
 #define ENDING                                                                    \
 	"SELECT meter_id FROM prepay.alarm WHERE site_id = $1 AND cleared_at IS NULL" \
 	" AND acknowledged_at IS NULL AND kind = 'unowned_energy' AND meter_id IS NOT NULL"
@@ -124,6 +132,8 @@ prepay_acknowledge_alarm(PG_FUNCTION_ARGS)
 	done = acknowledge(&call, &query, PG_GETARG_DATUM(1));
 	if (done == 0)
 		explain_absence(&call, PG_GETARG_INT64(1));
+	else
+		log_acknowledgement(&call, psprintf("alarm:" INT64_FORMAT, PG_GETARG_INT64(1)), done);
 	db_leave(&call.session);
 	PG_RETURN_INT32(done);
 }
@@ -149,6 +159,9 @@ prepay_acknowledge_alarms(PG_FUNCTION_ARGS)
 	begin(&call, fcinfo);
 	lock_ending(&call, &ending, PG_GETARG_DATUM(1));
 	done = acknowledge(&call, &query, PG_GETARG_DATUM(1));
+	if (done > 0)
+		log_acknowledgement(&call, psprintf("alarms:%s", text_to_cstring(PG_GETARG_TEXT_PP(1))),
+							done);
 	db_leave(&call.session);
 	PG_RETURN_INT32(done);
 }

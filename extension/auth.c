@@ -7,6 +7,7 @@
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(prepay_my_site);
+PG_FUNCTION_INFO_V1(prepay_operator_name);
 
 static const struct
 {
@@ -119,10 +120,28 @@ auth_require_agent(Oid caller, int32 site_id, const char *agent)
 				 errhint("create_agent(name, '{\"role\": \"…\"}') binds an agent to its role.")));
 }
 
+/* A front that logs in once for all its users is no person: whom it has become is. */
 char *
 auth_operator(void)
 {
-	return GetUserNameFromId(GetSessionUserId(), false);
+	Oid login = GetSessionUserId();
+	Oid role = GetOuterUserId();
+
+	if (role != login)
+	{
+		Oid front = get_role_oid("prepay_authenticator", true);
+
+		if (OidIsValid(front) && is_member_of_role_nosuper(login, front))
+			login = role;
+	}
+	return GetUserNameFromId(login, false);
+}
+
+/* operator_name() → text: who is written down for what this session does. */
+Datum
+prepay_operator_name(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(auth_operator()));
 }
 
 /*

@@ -36,7 +36,10 @@ extern int auth_sites(Oid caller, int32 **site_id);
 extern bool auth_has_site(Oid caller, int32 site_id);
 /* Agent code of a site may be used by the caller; raises 42501. */
 extern void auth_require_agent(Oid caller, int32 site_id, const char *agent);
-/* Who is written down as having done it: the role that logged in. */
+/*
+ * Who is written down as having done it: the role that logged in, whatever SET ROLE it did;
+ * for a login of prepay_authenticator, which serves many people, the role it has become.
+ */
 extern char *auth_operator(void);
 
 #endif

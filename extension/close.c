@@ -195,12 +195,10 @@ mark_closed(const VendCall *call)
 	};
 	Datum args[] = { Int32GetDatum(call->site->site_id), Int32GetDatum(call->target.id),
 					 TimestampTzGetDatum(call->site->now), CStringGetTextDatum(auth_operator()) };
-	Datum before = account_row(call->site, call->target.id);
 
 	db_run(&account, args);
 	args[2] = Int32GetDatum(call->site->today);
 	db_run(&state, args);
-	account_log(call->site, call->target.id, before);
 }
 
 static void

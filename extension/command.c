@@ -10,6 +10,7 @@
 #include "db.h"
 #include "decide.h"
 #include "lock.h"
+#include "oplog.h"
 #include "relay.h"
 
 #define BACK_OFF_FIRST_S 5
@@ -191,6 +192,9 @@ prepay_cancel_command(PG_FUNCTION_ARGS)
 							errhint("Only a queued command can be cancelled.")));
 		}
 	}
+	oplog_note(site_id, "cancel_command", psprintf("command:" INT64_FORMAT, command_id),
+			   oplog_members("status", "queued", "action", action, NULL),
+			   oplog_members("status", "cancelled", NULL));
 	db_leave(&session);
 	PG_RETURN_TEXT_P(cstring_to_text("cancelled"));
 }

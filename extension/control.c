@@ -13,6 +13,7 @@
 #include "db.h"
 #include "jsonb_doc.h"
 #include "lock.h"
+#include "oplog.h"
 #include "target.h"
 
 PG_FUNCTION_INFO_V1(prepay_control);
@@ -167,6 +168,21 @@ give_rows(ReturnSetInfo *result, ControlCall *call)
 	}
 }
 
+/* The order as given; its commands are found by the number of the first, batch_id. */
+static void
+log_order(const ControlCall *call, const CodeTarget *target)
+{
+	const char *args =
+		JB_ROOT_COUNT(call->args) ? JsonbToCString(NULL, &call->args->root, -1) : NULL;
+
+	oplog_note(target->site_id, psprintf("control %s", call->action),
+			   psprintf("%s:%s", code_kind_name(target->kind), target->code), NULL,
+			   oplog_members("reason", call->given_reason, "args", args, "meters",
+							 psprintf("%d", call->n), "commands", psprintf("%d", call->n_new),
+							 "batch_id",
+							 call->n_new ? psprintf(INT64_FORMAT, call->new_id[0]) : NULL, NULL));
+}
+
 static char *
 reason_given(FunctionCallInfo fcinfo)
 {
@@ -222,6 +238,7 @@ prepay_control(PG_FUNCTION_ARGS)
 		action->run(&call);
 	tag_batch(&call);
 	give_rows(result, &call);
+	log_order(&call, &target);
 	db_leave(&session);
 	return (Datum) 0;
 }

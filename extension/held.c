@@ -151,7 +151,7 @@ held_close(const Site *site, int64 review_id, const char *verdict, const char *n
 {
 	static DbQuery query = {
 		"UPDATE prepay.reading_review r SET status = 'resolved', resolved_at = $3, verdict = $4,"
-		" operator = SESSION_USER, note = $5 WHERE r.site_id = $1 AND r.review_id = $2"
+		" operator = prepay.operator_name(), note = $5 WHERE r.site_id = $1 AND r.review_id = $2"
 		" AND r.status = 'open' AND NOT EXISTS (SELECT FROM prepay.reading_mark k"
 		"  WHERE k.site_id = $1 AND k.review_id = $2 AND k.mark IN ('held', 'waiting'))",
 		5,

@@ -28,15 +28,16 @@
 #include "comment.h"
 #include "db.h"
 #include "lock.h"
+#include "operator_role.h"
 #include "storage_sql.h"
 
 PG_FUNCTION_INFO_V1(prepay_install);
 
-static const char *const role_names[] = { "prepay_owner",		 "prepay_admin",
-										  "prepay_supervisor",	 "prepay_cashier",
-										  "prepay_dispatcher",	 "prepay_analyst",
-										  "prepay_agent",		 "prepay_tenant",
-										  "prepay_authenticator" };
+static const char *const role_names[] = { "prepay_owner",		  "prepay_admin",
+										  "prepay_supervisor",	  "prepay_cashier",
+										  "prepay_dispatcher",	  "prepay_analyst",
+										  "prepay_agent",		  "prepay_tenant",
+										  "prepay_authenticator", ROLE_KEEPER };
 
 static void
 create_roles(void)
@@ -46,6 +47,15 @@ create_roles(void)
 	for (i = 0; i < lengthof(role_names); i++)
 		if (!OidIsValid(get_role_oid(role_names[i], true)))
 			db_execute(psprintf("CREATE ROLE %s NOLOGIN", quote_identifier(role_names[i])));
+	/* What makes and changes the roles of operators, and can do nothing else. */
+	db_execute("ALTER ROLE " ROLE_KEEPER " CREATEROLE NOINHERIT");
+#if PG_VERSION_NUM >= 160000
+	for (i = 0; i < lengthof(role_names); i++)
+		if (role_is_group(role_names[i]))
+			db_execute(psprintf("GRANT %s TO " ROLE_KEEPER
+								" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE",
+								quote_identifier(role_names[i])));
+#endif
 	CommandCounterIncrement();
 }
 
@@ -58,10 +68,12 @@ check_roles(void)
 {
 	static DbQuery query = {
 		"SELECT r.rolname, CASE WHEN r.rolsuper THEN 'is a superuser'"
-		" WHEN r.rolcreaterole THEN 'may create roles' WHEN r.rolbypassrls THEN 'bypasses row security'"
+		" WHEN r.rolcreaterole AND r.rolname <> '" ROLE_KEEPER
+		"' THEN 'may create roles' WHEN r.rolbypassrls THEN 'bypasses row security'"
 		" WHEN r.rolcanlogin THEN 'may log in' ELSE 'has members' END"
 		" FROM pg_catalog.pg_roles r WHERE r.rolname = ANY ($1) AND (r.rolsuper"
-		"  OR r.rolname = 'prepay_owner' AND (r.rolcanlogin OR r.rolcreaterole OR r.rolbypassrls"
+		"  OR r.rolname <> '" ROLE_KEEPER "' AND r.rolcreaterole"
+		"  OR r.rolname IN ('prepay_owner', '" ROLE_KEEPER "') AND (r.rolcanlogin OR r.rolbypassrls"
 		"   OR EXISTS (SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles x"
 		"    ON x.oid = m.member WHERE m.roleid = r.oid AND NOT x.rolsuper)))"
 		" ORDER BY r.rolname LIMIT 1",

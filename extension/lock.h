@@ -7,6 +7,8 @@
  *   2  accounts             row lock on account_state, ascending account_id
  *   3  meters               row lock on meter_state, ascending meter_id
  *   4  everything else      inserts, and updates of rows that belong to a locked account or meter
+ *   5  operator's log       row lock on operator_log_head, ascending site_id: the last thing a
+ *                           statement does, or done by who has the site exclusively
  *
  * Whoever holds a later lock never asks for an earlier one.
  */

@@ -45,7 +45,6 @@ static struct
 	int n_key; /* columns of the key, site_id included */
 	DbQuery rows;
 } proven[] = {
-	{ "account_change", 3, ROWS_OF("account_change") },
 	{ "account_meter", 3, ROWS_OF("account_meter") },
 	{ "credit", 3, ROWS_OF("credit") },
 	{ "debt", 3, ROWS_OF("debt") },

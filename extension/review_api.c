@@ -16,6 +16,7 @@
 #include "db.h"
 #include "held.h"
 #include "lock.h"
+#include "oplog.h"
 #include "rerate.h"
 
 PG_FUNCTION_INFO_V1(prepay_resolve_review);
@@ -154,15 +155,15 @@ finish_review(const Site *site, const Review *review, const Verdict *verdict, co
 {
 	static DbQuery query = {
 		"UPDATE prepay.reading_review SET status = 'resolved', resolved_at = $3, verdict = $4,"
-		" operator = SESSION_USER, note = $5 WHERE site_id = $1 AND review_id = $2",
-		5,
-		{ INT4OID, INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID }
+		" operator = $6, note = $5 WHERE site_id = $1 AND review_id = $2",
+		6,
+		{ INT4OID, INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID }
 	};
 	Datum args[] = { Int32GetDatum(site->site_id), Int64GetDatum(review->review_id),
 					 TimestampTzGetDatum(site->now), CStringGetTextDatum(verdict->name),
-					 db_text_datum(note) };
+					 db_text_datum(note), CStringGetTextDatum(auth_operator()) };
 
-	db_run_nulls(&query, args, note ? NULL : "    n");
+	db_run_nulls(&query, args, note ? NULL : "    n ");
 }
 
 /*
@@ -215,6 +216,8 @@ prepay_resolve_review(PG_FUNCTION_ARGS)
 	}
 	if (day != NO_RERATE)
 		held_rate(site, review.meter_id, day);
+	oplog_note(site_id, "resolve_review", psprintf("review:" INT64_FORMAT, review.review_id), NULL,
+			   oplog_members("reason", review.reason, "verdict", verdict->name, "note", note, NULL));
 	db_leave(&session);
 	PG_RETURN_VOID();
 }
@@ -272,10 +275,10 @@ store_correction(const Site *site, const Reading *reading, Datum kwh, const char
 	static DbQuery insert = {
 		"INSERT INTO prepay.reading_correction (site_id, meter_id, read_at, correction, kwh, reason,"
 		" corrected_at, operator) SELECT $1, $2, $3, COALESCE(max(correction), 0) + 1, $4, $5, $6,"
-		" SESSION_USER FROM prepay.reading_correction WHERE site_id = $1 AND meter_id = $2"
+		" $7 FROM prepay.reading_correction WHERE site_id = $1 AND meter_id = $2"
 		" AND read_at = $3",
-		6,
-		{ INT4OID, INT4OID, TIMESTAMPTZOID, NUMERICOID, TEXTOID, TIMESTAMPTZOID }
+		7,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID, NUMERICOID, TEXTOID, TIMESTAMPTZOID, TEXTOID }
 	};
 	static DbQuery unmark = { "DELETE FROM prepay.reading_mark WHERE site_id = $1 AND meter_id = $2"
 							  " AND read_at = $3",
@@ -283,7 +286,8 @@ store_correction(const Site *site, const Reading *reading, Datum kwh, const char
 							  { INT4OID, INT4OID, TIMESTAMPTZOID } };
 	Datum args[] = { Int32GetDatum(site->site_id),			Int32GetDatum(reading->meter_id),
 					 TimestampTzGetDatum(reading->read_at), kwh,
-					 CStringGetTextDatum(reason),			TimestampTzGetDatum(site->now) };
+					 CStringGetTextDatum(reason),			TimestampTzGetDatum(site->now),
+					 CStringGetTextDatum(auth_operator()) };
 
 	db_run(&insert, args);
 	if (!keep_mark)

@@ -127,7 +127,7 @@ find_or_create(const Site *site, const char *code, int32 *last_version)
 {
 	static DbQuery create = {
 		"INSERT INTO prepay.tariff (site_id, tariff_id, code, created_at, operator)"
-		" SELECT $1, COALESCE(max(tariff_id), 0) + 1, $2, $3, SESSION_USER"
+		" SELECT $1, COALESCE(max(tariff_id), 0) + 1, $2, $3, prepay.operator_name()"
 		" FROM prepay.tariff WHERE site_id = $1 RETURNING tariff_id",
 		3,
 		{ INT4OID, TEXTOID, TIMESTAMPTZOID }
@@ -172,7 +172,7 @@ prepay_define_tariff(PG_FUNCTION_ARGS)
 	static const char *const known[] = { "retroactive", "note", NULL };
 	static DbQuery insert = {
 		"INSERT INTO prepay.tariff_version (site_id, tariff_id, version, valid_from, definition,"
-		" created_at, operator, note) VALUES ($1, $2, $3, $4, $5, $6, SESSION_USER, $7)",
+		" created_at, operator, note) VALUES ($1, $2, $3, $4, $5, $6, prepay.operator_name(), $7)",
 		7,
 		{ INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, JSONBOID, TIMESTAMPTZOID, TEXTOID }
 	};

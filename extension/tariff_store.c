@@ -200,7 +200,7 @@ tariff_assign(const Site *site, const char *kind, int32 target_id, int32 tariff_
 	static DbQuery insert = {
 		"INSERT INTO prepay.tariff_assignment (site_id, target_kind, target_id, valid_from,"
 		" assignment, tariff_id, assigned_at, operator)"
-		" SELECT $1, $2, $3, $4, COALESCE(max(assignment), 0) + 1, NULLIF($5, 0), $6, SESSION_USER"
+		" SELECT $1, $2, $3, $4, COALESCE(max(assignment), 0) + 1, NULLIF($5, 0), $6, prepay.operator_name()"
 		" FROM prepay.tariff_assignment WHERE site_id = $1 AND target_kind = $2 AND target_id = $3",
 		6,
 		{ INT4OID, TEXTOID, INT4OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID }

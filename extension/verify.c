@@ -22,6 +22,7 @@
 #include "debt.h"
 #include "energy.h"
 #include "ledger.h"
+#include "oplog.h"
 #include "proof.h"
 #include "rerate.h"
 #include "seal.h"
@@ -556,6 +557,8 @@ verify_site(Verify *verify, int32 account_id)
 		fault(verify, "public_energy", "%s", *faults);
 	for (faults = till_faults(verify->site); *faults; faults++)
 		fault(verify, "receipts", "%s", *faults);
+	for (faults = oplog_faults(verify->site->site_id); *faults; faults++)
+		fault(verify, "operator_log", "%s", *faults);
 }
 
 /*

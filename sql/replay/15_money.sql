@@ -153,11 +153,16 @@ FROM prepay.site s
 		FROM prepay.ledger_entry e WHERE e.site_id = a.site_id AND e.account_id = a.account_id AND e.kind = 'closing') c
 WHERE a.state = 'closed' AND prepay.my_site(s.site_id);
 
+-- From the operators' log: one row a field.
 CREATE OR REPLACE VIEW prepay.account_changes AS
-SELECT s.code AS site, a.code AS account, c.change_no, c.changed_at, c.operator, c.field, c.before, c.after
+SELECT s.code AS site, a.code AS account,
+	(row_number() OVER (PARTITION BY s.code, a.code ORDER BY l.changed_at, l.recorded_at, l.log_no, b.key))::int AS change_no,
+	l.changed_at, l.operator, b.key AS field, b.value AS before, n.value AS after
 FROM prepay.site s
 	JOIN prepay.account a USING (site_id)
-	JOIN prepay.account_change c USING (site_id, account_id)
+	JOIN prepay.operator_log l ON l.site_id = a.site_id AND l.object = 'account:' || a.code AND l.action = 'update account'
+	CROSS JOIN LATERAL jsonb_each_text(l.before) AS b
+	JOIN LATERAL jsonb_each_text(l.after) AS n ON n.key = b.key
 WHERE prepay.my_site(s.site_id);
 
 -- 欠费, 补贴

@@ -22,7 +22,7 @@ CREATE TABLE prepay.setting (
 	name text NOT NULL,
 	value text NOT NULL,
 	set_at timestamptz NOT NULL DEFAULT prepay.now(),
-	set_by text NOT NULL DEFAULT SESSION_USER,
+	set_by text NOT NULL DEFAULT prepay.operator_name(),
 	PRIMARY KEY (site_id, name)
 );
 
@@ -46,7 +46,7 @@ CREATE TABLE prepay.operator_site (
 	site_id int NOT NULL REFERENCES prepay.site,
 	operator name NOT NULL,
 	granted_at timestamptz NOT NULL DEFAULT prepay.now(),
-	granted_by text NOT NULL DEFAULT SESSION_USER,
+	granted_by text NOT NULL DEFAULT prepay.operator_name(),
 	PRIMARY KEY (site_id, operator)
 );
 

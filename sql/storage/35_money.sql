@@ -70,17 +70,3 @@ CREATE TABLE prepay.credit (
 );
 CREATE INDEX credit_expires ON prepay.credit (site_id, expires_at)
 	WHERE ended_at IS NULL AND expires_at IS NOT NULL;
-
--- What changed about an account, by whom: rows are added, never changed.
-CREATE TABLE prepay.account_change (
-	site_id int NOT NULL,
-	account_id int NOT NULL,
-	change_no int NOT NULL,
-	changed_at timestamptz NOT NULL,
-	operator text NOT NULL,
-	field text NOT NULL,
-	before text,
-	after text,
-	PRIMARY KEY (site_id, account_id, change_no),
-	FOREIGN KEY (site_id, account_id) REFERENCES prepay.account
-);

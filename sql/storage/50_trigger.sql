@@ -43,13 +43,7 @@ CREATE TRIGGER anchor_written_once BEFORE UPDATE OR DELETE ON prepay.anchor
 	FOR EACH ROW EXECUTE FUNCTION prepay.refuse_change();
 CREATE TRIGGER anchor_not_truncated BEFORE TRUNCATE ON prepay.anchor
 	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();
-CREATE TRIGGER account_change_written_once BEFORE UPDATE OR DELETE ON prepay.account_change
-	FOR EACH ROW EXECUTE FUNCTION prepay.refuse_change();
-CREATE TRIGGER account_change_not_truncated BEFORE TRUNCATE ON prepay.account_change
-	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();
 
-CREATE TRIGGER account_change_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.account_change
-	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
 CREATE TRIGGER account_meter_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.account_meter
 	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
 CREATE TRIGGER credit_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.credit
