@@ -20,6 +20,7 @@
 #include "decide.h"
 #include "jsonb_doc.h"
 #include "lock.h"
+#include "login.h"
 #include "oplog.h"
 
 PG_FUNCTION_INFO_V1(prepay_create_agent);
@@ -207,6 +208,7 @@ prepay_agent_hello(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(1))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the spool is missing")));
 	agent_enter(&call, fcinfo);
+	login_record();
 	args[0] = Int32GetDatum(call.site->site_id);
 	args[1] = CStringGetTextDatum(call.code);
 	args[2] = PG_GETARG_DATUM(1);

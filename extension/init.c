@@ -4,6 +4,7 @@
 #include "utils/guc.h"
 
 #include "clock.h"
+#include "login.h"
 #include "plan.h"
 
 PG_MODULE_MAGIC;
@@ -16,4 +17,5 @@ _PG_init(void)
 	clock_init();
 	plan_init();
 	MarkGUCPrefixReserved("prepay");
+	login_preloaded();
 }

@@ -143,6 +143,28 @@ load_profiles(void)
 		db_execute("UPDATE prepay.site SET revision = revision + 1");
 }
 
+/*
+ * Where a view shows the caller's sites only, nothing the caller puts into a query may see a
+ * row before that has been asked: a function of its own could tell what it is given.
+ */
+static void
+guard_views(void)
+{
+	static DbQuery query = {
+		"SELECT c.oid::regclass::text FROM pg_catalog.pg_class c"
+		" WHERE c.relnamespace = 'prepay'::regnamespace AND c.relkind = 'v'"
+		" AND pg_catalog.pg_get_viewdef(c.oid) LIKE '%prepay.my_site(%' ORDER BY c.relname",
+		0
+	};
+	uint64 n = db_run(&query, NULL);
+	SPITupleTable *rows = SPI_tuptable;
+	uint64 i;
+
+	for (i = 0; i < n; i++)
+		db_execute(psprintf("ALTER VIEW %s SET (security_barrier = true)",
+							SPI_getvalue(rows->vals[i], rows->tupdesc, 1)));
+}
+
 static void
 set_version(void)
 {
@@ -186,6 +208,7 @@ prepay_install(PG_FUNCTION_ARGS)
 		run_parts(storage_parts, lengthof(storage_parts));
 	set_version();
 	run_parts(replay_parts, lengthof(replay_parts));
+	guard_views();
 	comment_apply(comment_parts[0].sql);
 	load_profiles();
 	SetUserIdAndSecContext(superuser_id, sec_context);

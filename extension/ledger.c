@@ -25,6 +25,7 @@
 
 #include "auth.h"
 #include "db.h"
+#include "login.h"
 
 #define ENCODING_VERSION "1"
 
@@ -242,6 +243,7 @@ ledger_flush(Posting *posting)
 
 	if (posting->n == 0)
 		return;
+	login_record();
 	rows = db_rows(&query, posting->n);
 	for (i = 0; i < posting->n; i++)
 		set_row(posting->site, &posting->entry[i], &rows, i);

@@ -33,6 +33,7 @@
 #include "clock.h"
 #include "db.h"
 #include "ledger.h"
+#include "login.h"
 
 #define ENCODING_VERSION "1"
 #define ENTRY_BATCH 5000
@@ -290,6 +291,8 @@ oplog_write(OplogEntry *entry, int n)
 	int first = 0;
 	int i;
 
+	if (n > 0)
+		login_record();
 	if (n > 1)
 		sort_by_site(entry, n);
 	for (i = 1; i <= n; i++)

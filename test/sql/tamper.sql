@@ -55,12 +55,12 @@ BEGIN
 END $$;
 -- Tables, and columns of which verify() cannot know: what the ledger's entries and the hashes do not cover.
 CREATE TEMP TABLE target AS SELECT t, unknown FROM (VALUES
-	('account_change', '{}'::text[]), ('account_meter', '{}'), ('credit', '{}'), ('debt', '{}'), ('ledger_entry', '{}'), ('meter_term', '{}'),
-	('posting', '{balance,debt}'), ('reading_correction', '{}'), ('receipt_print', '{}'), ('tariff', '{}'), ('tariff_assignment', '{}'),
+	('account_meter', '{}'::text[]), ('credit', '{}'), ('debt', '{}'), ('ledger_entry', '{}'), ('meter_term', '{}'),
+	('operator_log', '{}'), ('posting', '{balance,debt}'), ('reading_correction', '{}'), ('receipt_print', '{}'), ('tariff', '{}'), ('tariff_assignment', '{}'),
 	('tariff_price', '{}'), ('tariff_version', '{}'), ('usage_line', '{booked_day,booked_seq,estimated_wh}')) AS x (t, unknown);
 CREATE TEMP VIEW target_column AS
 SELECT t, a.attnum, a.attname AS c, CASE a.atttypid::regtype::text WHEN 'text' THEN format('COALESCE(%I, '''') || ''x''', a.attname)
-	WHEN 'bytea' THEN format('sha256(%I)', a.attname) WHEN 'jsonb' THEN format('jsonb_set(%I, ''{extra}'', ''1'')', a.attname)
+	WHEN 'bytea' THEN format('sha256(%I)', a.attname) WHEN 'jsonb' THEN format('COALESCE(jsonb_set(%I, ''{extra}'', ''1''), ''{}'')', a.attname)
 	WHEN 'date' THEN format('COALESCE(%I, ''2026-03-02'') + 1', a.attname) WHEN 'text[]' THEN '''{x}'''
 	WHEN 'timestamp with time zone' THEN format('CASE WHEN isfinite(%1$I) THEN %1$I + interval ''7 minutes'' ELSE ''2026-03-02 00:01+08'' END', a.attname)
 	ELSE format('COALESCE(%I, 0) + 1', a.attname) END AS other,
@@ -77,8 +77,8 @@ SELECT DISTINCT ON (t COLLATE "C", n) t, part, seen, detail FROM target_column, 
 	(3, 'last', 'OFFSET (SELECT count(*) - 1 FROM prepay.%1$I)'), (4, 'all', 'OFFSET 0')) AS p (n, part, which),
 	LATERAL pg_temp.tamper(format('DELETE FROM prepay.%1$I WHERE ctid IN (SELECT ctid FROM prepay.%1$I ORDER BY %2$s ' || which || ')', t, key)) ORDER BY t COLLATE "C", n;
 -- A row added: a copy under another key.
-SELECT t, seen, detail FROM (VALUES ('account_change', 'change_no', '90'), ('account_meter', 'valid_from', '''2026-02-01 00:00+08'''), ('credit', 'seq', '90'), ('debt', 'seq', '90'),
-	('ledger_entry', 'seq', '90'), ('meter_term', 'valid_from', '''2026-03-02 00:00+08'''), ('posting', 'key', '''forged'''), ('reading_correction', 'correction', '90'),
+SELECT t, seen, detail FROM (VALUES ('account_meter', 'valid_from', '''2026-02-01 00:00+08'''), ('credit', 'seq', '90'), ('debt', 'seq', '90'),
+	('ledger_entry', 'seq', '90'), ('meter_term', 'valid_from', '''2026-03-02 00:00+08'''), ('operator_log', 'log_no', '90'), ('posting', 'key', '''forged'''), ('reading_correction', 'correction', '90'),
 	('receipt_print', 'print_no', '90'), ('tariff', 'tariff_id', '90'), ('tariff_assignment', 'assignment', '90'), ('tariff_price', 'tier', '90'), ('tariff_version', 'version', '90'),
 	('usage_line', 'item', '90')) AS x (t, c, value), LATERAL pg_temp.tamper(format('INSERT INTO prepay.%1$I (%2$s) SELECT %3$s FROM prepay.%1$I ORDER BY %4$s LIMIT 1', t,
 	(SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = ('prepay.' || t)::regclass AND attnum > 0 AND attgenerated = ''),
