@@ -29,27 +29,22 @@ FROM prepay.operator_log l
 	LEFT JOIN prepay.site s USING (site_id)
 WHERE prepay.my_site(l.site_id) OR l.site_id = 0;
 
--- What did an operator do today: changes, money and prints in one list.
+-- What did an operator do today: changes, money and prints in one list. (The sites are asked for outside of the
+-- UNION: the planner takes a view apart that is nothing but one, and with it the order of its conditions.)
 CREATE OR REPLACE VIEW prepay.operator_work AS
-SELECT s.code AS site, l.operator, l.changed_at AS done_at, l.action, l.object, NULL::numeric AS amount,
-	(SELECT string_agg(n.key || ' = ' || COALESCE(n.value, '-'), ', ' ORDER BY n.key) FROM jsonb_each_text(l.after) AS n) AS detail
-FROM prepay.operator_log l
+SELECT s.code AS site, w.operator, w.done_at, w.action, w.object, w.amount, w.detail
+FROM (SELECT l.site_id, l.operator, l.changed_at AS done_at, l.action, l.object, NULL::numeric AS amount,
+		(SELECT string_agg(n.key || ' = ' || COALESCE(n.value, '-'), ', ' ORDER BY n.key) FROM jsonb_each_text(l.after) AS n) AS detail
+	FROM prepay.operator_log l
+	UNION ALL SELECT e.site_id, e.operator, e.booked_at, e.kind, 'account:' || a.code, e.amount,
+		concat_ws(', ', 'seq = ' || e.seq, 'tender = ' || e.tender, 'till = ' || e.till, 'receipt_no = ' || e.receipt_no, 'note = ' || e.note)
+	FROM prepay.account a JOIN prepay.ledger_entry e USING (site_id, account_id)
+	WHERE e.kind <> ALL ('{consumption,correction,standing}')
+	UNION ALL SELECT r.site_id, r.operator, r.printed_at, 'print', 'account:' || a.code, NULL,
+		concat_ws(', ', 'seq = ' || r.seq, 'print_no = ' || r.print_no, 'template = ' || r.template)
+	FROM prepay.account a JOIN prepay.receipt_print r USING (site_id, account_id)) w
 	LEFT JOIN prepay.site s USING (site_id)
-WHERE prepay.my_site(l.site_id) OR l.site_id = 0
-UNION ALL
-SELECT s.code, e.operator, e.booked_at, e.kind, 'account:' || a.code, e.amount,
-	concat_ws(', ', 'seq = ' || e.seq, 'tender = ' || e.tender, 'till = ' || e.till, 'receipt_no = ' || e.receipt_no, 'note = ' || e.note)
-FROM prepay.site s
-	JOIN prepay.account a USING (site_id)
-	JOIN prepay.ledger_entry e USING (site_id, account_id)
-WHERE e.kind <> ALL ('{consumption,correction,standing}') AND prepay.my_site(s.site_id)
-UNION ALL
-SELECT s.code, r.operator, r.printed_at, 'print', 'account:' || a.code, NULL,
-	concat_ws(', ', 'seq = ' || r.seq, 'print_no = ' || r.print_no, 'template = ' || r.template)
-FROM prepay.site s
-	JOIN prepay.account a USING (site_id)
-	JOIN prepay.receipt_print r USING (site_id, account_id)
-WHERE prepay.my_site(s.site_id);
+WHERE prepay.my_site(w.site_id) OR w.site_id = 0;
 
 -- A log-in is of no site: it is shown at those its operator works at; of roles without one, to superusers alone.
 CREATE OR REPLACE VIEW prepay.log_in_history AS
