@@ -20,6 +20,8 @@
 #include "range.h"
 
 #define PLACE_COLUMNS 7
+/* It is a row a day, with or without energy: a century of them. */
+#define MAX_DAYS 36600
 
 PG_FUNCTION_INFO_V1(prepay_energy_by_place);
 
@@ -199,6 +201,11 @@ prepay_energy_by_place(PG_FUNCTION_ARGS)
 	auth_require(session.caller, MAY_READ, report.place.site_id, "see the energy of a place");
 	report.site = site_get(report.place.site_id);
 	report.range = range_of_args(report.site, fcinfo, 1);
+	if (report.range.end_day - report.range.first_day > MAX_DAYS)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a report of %d days is too long",
+							   report.range.end_day - report.range.first_day),
+						errhint("Ask for at most %d days.", MAX_DAYS)));
 	report.day = palloc0(sizeof(DayEnergy) * (report.range.end_day - report.range.first_day));
 	add_usage(&report);
 	add_unbilled(&report);
