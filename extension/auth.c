@@ -7,6 +7,7 @@
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(prepay_my_site);
+PG_FUNCTION_INFO_V1(prepay_all_sites);
 PG_FUNCTION_INFO_V1(prepay_operator_name);
 
 static const struct
@@ -135,6 +136,30 @@ auth_operator(void)
 			login = role;
 	}
 	return GetUserNameFromId(login, false);
+}
+
+/* all_sites() → boolean: whether current_user may use every site there is. */
+Datum
+prepay_all_sites(PG_FUNCTION_ARGS)
+{
+	static DbQuery query = { "SELECT NOT EXISTS (SELECT FROM prepay.site s WHERE NOT EXISTS (SELECT"
+							 "  FROM prepay.operator_site o WHERE o.site_id = s.site_id"
+							 "  AND o.operator = $1))",
+							 1,
+							 { NAMEOID } };
+	Oid caller = GetUserId();
+	DbSession session;
+	Datum name;
+	bool all;
+
+	if (superuser_arg(caller) || caller == db_owner())
+		PG_RETURN_BOOL(true);
+	db_enter(&session);
+	name = db_name_datum(GetUserNameFromId(caller, false));
+	db_run(&query, &name);
+	all = db_bool(0, 1);
+	db_leave(&session);
+	PG_RETURN_BOOL(all);
 }
 
 /* operator_name() → text: who is written down for what this session does. */

@@ -141,6 +141,15 @@ kind_of(const char *column)
 	return NULL;
 }
 
+/* meter_id of a meter itself: its number, not another's. */
+static bool
+is_own_number(const LoggedTable *table, const char *column)
+{
+	size_t length = strlen(table->table);
+
+	return strncmp(column, table->table, length) == 0 && strcmp(column + length, "_id") == 0;
+}
+
 /* ---- a row ---- */
 
 typedef struct Row
@@ -268,7 +277,7 @@ value_json(const Row *row, int column, JsonbValue *json)
 		default:
 			text = value_text(row, column);
 	}
-	if (kind && strcmp(kind, row->table->table) != 0)
+	if (kind && !is_own_number(row->table, NameStr(attribute->attname)))
 		text = code_of(kind, row->site_id, pg_strtoint32(text));
 	else if (strcmp(NameStr(attribute->attname), "target_id") == 0)
 		text = named_value(row, "target_id");
@@ -291,7 +300,7 @@ name_json(const Row *row, int column, JsonbValue *json)
 	char *name = pstrdup(NameStr(TupleDescAttr(row->desc, column - 1)->attname));
 	const char *kind = kind_of(name);
 
-	if (kind && strcmp(kind, row->table->table) != 0)
+	if (kind && !is_own_number(row->table, name))
 		name[strlen(name) - strlen("_id")] = '\0';
 	json->type = jbvString;
 	json->val.string.val = name;

@@ -11,6 +11,10 @@ CREATE FUNCTION prepay.my_site(site_id int) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'prepay_my_site' LANGUAGE C STABLE STRICT COST 1;
 COMMENT ON FUNCTION prepay.my_site(int) IS 'Whether current_user may use a site.';
 
+CREATE FUNCTION prepay.all_sites() RETURNS boolean
+	AS 'MODULE_PATHNAME', 'prepay_all_sites' LANGUAGE C STABLE;
+COMMENT ON FUNCTION prepay.all_sites() IS 'Whether current_user may use every site: what all sites share is its to change.';
+
 CREATE FUNCTION prepay.operator_name() RETURNS text
 	AS 'MODULE_PATHNAME', 'prepay_operator_name' LANGUAGE C STABLE;
 COMMENT ON FUNCTION prepay.operator_name() IS 'Who is written down for what this session does: session_user; for a login of prepay_authenticator, the role it has become.';

@@ -10,7 +10,7 @@ GRANT SELECT ON prepay.account_status, prepay.meter_status, prepay.gateway_statu
 	prepay.sales_yearly, prepay.account_monthly, prepay.shift_totals, prepay.shifts, prepay.opened_accounts,
 	prepay.closed_accounts, prepay.account_changes, prepay.debts, prepay.credits
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
-GRANT EXECUTE ON FUNCTION prepay.now(), prepay.is_code(text), prepay.my_site(int), prepay.balance(int, int),
+GRANT EXECUTE ON FUNCTION prepay.now(), prepay.is_code(text), prepay.my_site(int), prepay.all_sites(), prepay.balance(int, int),
 	prepay.state_color(text), prepay.open_usage(int, bigint[], bytea, bytea[]),
 	prepay.unpaid_energy(int, int), prepay.credit_left(int, int, int),
 	prepay.verify(text, text, timestamptz), prepay.tick(int)
@@ -44,9 +44,9 @@ GRANT EXECUTE ON FUNCTION prepay.reverse(text, int, text, text), prepay.adjust(t
 	prepay.add_debt(text, numeric, text, jsonb), prepay.grant_credit(text, numeric, text, jsonb)
 	TO prepay_admin, prepay_supervisor;
 
-GRANT EXECUTE ON FUNCTION prepay.supply_decision(text, timestamptz), prepay.supply_rehearsal(text, timestamptz), prepay.cancel_command(bigint, text)
+GRANT EXECUTE ON FUNCTION prepay.supply_decision(text, timestamptz), prepay.supply_rehearsal(text, timestamptz)
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
-GRANT EXECUTE ON FUNCTION prepay.control(text, text, jsonb, text), prepay.tenant_switch(int, int, boolean) TO prepay_admin, prepay_supervisor, prepay_dispatcher;
+GRANT EXECUTE ON FUNCTION prepay.control(text, text, jsonb, text), prepay.cancel_command(bigint, text), prepay.tenant_switch(int, int, boolean) TO prepay_admin, prepay_supervisor, prepay_dispatcher;
 GRANT EXECUTE ON FUNCTION prepay.create_agent(text, jsonb), prepay.profile_fault(jsonb), prepay.is_profile(jsonb) TO prepay_admin;
 GRANT SELECT, INSERT ON prepay.meter_import TO prepay_admin;
 

@@ -55,6 +55,18 @@ CREATE POLICY by_site ON prepay.switch_schedule USING (prepay.my_site(site_id));
 DROP POLICY IF EXISTS by_site ON prepay.energy_share;
 CREATE POLICY by_site ON prepay.energy_share USING (prepay.my_site(site_id));
 
+-- What all sites go by is everybody's to read, and to change for who has all of them.
+ALTER TABLE prepay.holiday ENABLE ROW LEVEL SECURITY;
+ALTER TABLE prepay.meter_model ENABLE ROW LEVEL SECURITY;
+DROP POLICY IF EXISTS shared ON prepay.holiday;
+CREATE POLICY shared ON prepay.holiday FOR SELECT USING (true);
+DROP POLICY IF EXISTS by_all_sites ON prepay.holiday;
+CREATE POLICY by_all_sites ON prepay.holiday USING (prepay.all_sites());
+DROP POLICY IF EXISTS shared ON prepay.meter_model;
+CREATE POLICY shared ON prepay.meter_model FOR SELECT USING (true);
+DROP POLICY IF EXISTS by_all_sites ON prepay.meter_model;
+CREATE POLICY by_all_sites ON prepay.meter_model USING (prepay.all_sites());
+
 -- Shipped templates are everybody's to read and nobody's to change.
 DROP POLICY IF EXISTS by_site ON prepay.receipt_template;
 CREATE POLICY by_site ON prepay.receipt_template USING (prepay.my_site(site_id));

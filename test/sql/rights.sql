@@ -136,6 +136,7 @@ INSERT INTO deed (what, statement) VALUES
 		VALUES (1, 1, 9, 'sale', 100, 100, now(), now(), '2026-01-01', 'me', '')$$),
 	('change a balance', $$UPDATE prepay.account_state SET posted_minor = 1000000$$),
 	('write a command', $$INSERT INTO prepay.command (site_id, meter_id, action, reason, created_at, operator) VALUES (1, 1, 'trip', 'x', now(), 'me')$$),
+	('add a holiday for all', $$INSERT INTO prepay.holiday (calendar, day) VALUES ('CN', '2026-05-01')$$),
 	('give itself a site', $$INSERT INTO prepay.operator_site (site_id, operator) VALUES (2, current_user)$$),
 	('set the clock', $$SET LOCAL prepay.now = '2030-01-01 00:00+08'$$),
 	('install', $$SELECT prepay.install()$$),
@@ -190,17 +191,6 @@ SELECT site, account, balance FROM prepay.account_status;
 SELECT site, amount, balance FROM prepay.sell('A1', 5, 's1');
 SELECT operator = session_user AS by_login FROM prepay.ledger WHERE key = 's1';
 RESET ROLE;
-
--- Nothing is executable or readable by everybody.
-SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'prepay'::regnamespace AND has_function_privilege('regress_prepay_stranger', p.oid, 'EXECUTE');
-SELECT c.relname FROM pg_class c WHERE relnamespace = 'prepay'::regnamespace AND relkind IN ('r', 'p', 'v') AND has_table_privilege('regress_prepay_stranger', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE');
--- No operator and no agent may write what only the functions write.
-SELECT DISTINCT c.relname, r.rolname FROM pg_class c CROSS JOIN pg_roles r
-WHERE relnamespace = 'prepay'::regnamespace AND relkind IN ('r', 'p') AND r.rolname LIKE 'regress\_prepay%'
-	AND c.relname IN ('ledger_entry', 'usage_line', 'posting', 'account', 'account_state', 'account_meter', 'meter_state', 'meter_control', 'command', 'alarm', 'anchor',
-		'receipt_print', 'tariff_version', 'tariff_assignment', 'reading_correction', 'reading_mark', 'agent_spool', 'setting', 'site', 'installation')
-	AND has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE');
-SELECT proname FROM pg_proc WHERE pronamespace = 'prepay'::regnamespace AND prosecdef;
 
 DO $$
 DECLARE
