@@ -5,8 +5,8 @@
  *   by its first change that goes to the ledger or to the operators' log, in the same
  *   transaction: if it is rolled back, the next one does it; or
  *   at once, also if it only reads, where the database loads this library by
- *   session_preload_libraries = 'pg_prepay'. That it cannot write stops nobody from
- *   logging in.
+ *   session_preload_libraries = 'pg_prepay'. That it cannot write, on a standby or because
+ *   something is broken, stops nobody from logging in.
  * The end is written when the backend exits; a backend that was killed, or a server that
  * crashed, leaves it open. Failed attempts never reach a backend's session: they are in
  * the server's log.
@@ -23,6 +23,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "db.h"
@@ -119,13 +120,11 @@ insert_log_in(void)
 	log_in_id = db_int64(0, 1);
 }
 
-void
-login_record(void)
+static void
+record(void)
 {
 	DbSession session;
 
-	if (recorded || recording || !is_session() || GetCurrentTransactionNestLevel() > 1)
-		return;
 	watch_session();
 	recording = true;
 	db_enter(&session); /* a level of its own: the caller's rows stay as they are */
@@ -133,39 +132,49 @@ login_record(void)
 	db_leave(&session);
 }
 
-/* ---- preloaded ---- */
-
-static void
-record_at_once(void)
+void
+login_record(void)
 {
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	if (has_table())
-		login_record();
-	PopActiveSnapshot();
-	CommitTransactionCommand();
+	/* What a savepoint might undo is left to a later call. */
+	if (!recorded && !recording && is_session() && GetCurrentTransactionNestLevel() == 1)
+		record();
 }
 
+/* ---- preloaded ---- */
+
+/*
+ * The server loads the library in the transaction in which it sets a session up, before it
+ * is in normal processing. An error there would refuse the log-in: it is logged instead.
+ */
 void
 login_preloaded(void)
 {
 	MemoryContext memory = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
 
-	/* Loaded by CREATE EXTENSION or by a call there is a transaction, by the postmaster no session.
-	 */
-	if (IsTransactionState() || MyProcPort == NULL || !OidIsValid(MyDatabaseId) ||
-		RecoveryInProgress())
+	if (!IsInitProcessingMode() || !IsTransactionState() || !is_session() || !has_table())
 		return;
+	BeginInternalSubTransaction(NULL);
 	PG_TRY();
 	{
-		record_at_once();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		record();
+		PopActiveSnapshot();
+		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
-		EmitErrorReport();
-		FlushErrorState();
-		AbortOutOfAnyTransaction();
+		ErrorData *error;
+
 		MemoryContextSwitchTo(memory);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		recording = false;
+		ereport(LOG_SERVER_ONLY, (errcode(error->sqlerrcode),
+								  errmsg("the log-in could not be recorded: %s", error->message)));
 	}
 	PG_END_TRY();
+	MemoryContextSwitchTo(memory);
+	CurrentResourceOwner = owner;
 }

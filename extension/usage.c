@@ -14,6 +14,8 @@
 
 PG_FUNCTION_INFO_V1(prepay_open_usage);
 
+extern Datum prepay_my_site(PG_FUNCTION_ARGS);
+
 typedef struct UsageRow
 {
 	int32 account_id;
@@ -201,6 +203,8 @@ prepay_open_usage(PG_FUNCTION_ARGS)
 	int i;
 
 	InitMaterializedSRF(fcinfo, 0);
+	if (!DatumGetBool(DirectFunctionCall1(prepay_my_site, PG_GETARG_DATUM(0))))
+		return (Datum) 0;
 	deconstruct_array(array, BYTEAOID, -1, false, TYPALIGN_INT, &element, &isnull, &n);
 	db_enter(&session);
 	site = site_get(PG_GETARG_INT32(0));
