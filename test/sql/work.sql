@@ -90,6 +90,18 @@ SELECT * FROM public.refused('SELECT prepay.control(''mall/M1'', ''trip'')', 'SE
 	'SELECT prepay.update_account(''A1'', ''{"credit_limit": 100}'')', 'SELECT prepay.open_account(''A9'', ''X'')', 'INSERT INTO prepay.supply_policy (site_id, code, notice) VALUES (1, ''mine'', true)', 'INSERT INTO prepay.command (site_id, meter_id, action, reason, created_at, operator) VALUES (1, 1, ''trip'', ''x'', now(), ''me'')',
 	'SELECT prepay.cancel_command(1, ''mall'')', 'SELECT prepay.resolve_review(''town'', 1, ''accept'', NULL)', 'SELECT * FROM prepay.log_in_history', 'UPDATE prepay.meter_control SET locked = false');
 
+-- A stolen agent's credential: another agent's command and contact are out of its reach, and what it takes is its own.
+RESET SESSION AUTHORIZATION;
+SELECT max(command_id) AS others FROM prepay.command WHERE site_id = 1 AND meter_id = 2 \gset
+SET SESSION AUTHORIZATION regress_work_agent;
+SELECT * FROM public.refused(format('SELECT prepay.report_command(''gw'', %s, 1, ''done'', ''{}'')', :others), format('SELECT prepay.report_command(''gw2'', %s, 1, ''done'', ''{}'')', :others), 'SELECT prepay.report_contact(''gw2'', ''{gateway}'', ''{2}'', ''{lost}'', ''{2026-03-01 12:00+08}'')');
+SELECT prepay.report_contact('gw', '{gateway,meter,gateway,meter}', '{2,2,99,99}', '{lost,lost,lost,lost}', '{2026-03-01 12:00+08,2026-03-01 12:00+08,2026-03-01 12:00+08,2026-03-01 12:00+08}');
+SELECT DISTINCT meter_id FROM prepay.take_commands('gw', 100);
+RESET SESSION AUTHORIZATION;
+SELECT count(*) FILTER (WHERE contact = 'lost') FROM prepay.gateway_state;
+SELECT count(*) FILTER (WHERE contact = 'lost') FROM prepay.meter_state;
+SELECT status FROM prepay.command WHERE site_id = 1 AND command_id = :others;
+
 -- The supervisor puts right, gives credit, judges readings and looks at what the others did.
 RESET SESSION AUTHORIZATION;
 SET prepay.now = '2026-03-01 13:00+08';
