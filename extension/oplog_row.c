@@ -44,6 +44,7 @@ typedef struct LoggedTable
 static const LoggedTable logged_table[] = {
 	{ "account", "account:{code}", " opened_at opened_by closed_at closed_by " },
 	{ "account_meter", "meter:{meter_id}", " " },
+	{ "energy_share", "energy_share:{code}", " " },
 	{ "gateway", "gateway:{code}", " " },
 	{ "holiday", "holiday:{calendar} {day}", " " },
 	{ "message_template", "message_template:{template} {language}", " ", .shipped = true },
@@ -126,18 +127,23 @@ code_of(const char *kind, int32 site_id, int32 id)
 	return pstrdup(numbered[i].code);
 }
 
-/* "place" for place_id, NULL for a column that is no number of an object. */
+/* "place" for place_id, "meter" for master_meter_id, NULL for what is no number of an object. */
 static const char *
 kind_of(const char *column)
 {
+	size_t length = strlen(column);
 	int i;
 
 	if (strcmp(column, "parent_id") == 0)
 		return "place";
 	for (i = 0; i < lengthof(numbered); i++)
-		if (strncmp(column, numbered[i].kind, strlen(numbered[i].kind)) == 0 &&
-			strcmp(column + strlen(numbered[i].kind), "_id") == 0)
+	{
+		char *ending = psprintf("%s_id", numbered[i].kind);
+		const char *found = length < strlen(ending) ? NULL : column + length - strlen(ending);
+
+		if (found && strcmp(found, ending) == 0 && (found == column || found[-1] == '_'))
 			return numbered[i].kind;
+	}
 	return NULL;
 }
 

@@ -85,6 +85,12 @@ CREATE TRIGGER account_meter_to_log_update AFTER UPDATE ON prepay.account_meter
 	REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION prepay.log_rows();
 CREATE TRIGGER account_meter_to_log_delete AFTER DELETE ON prepay.account_meter
 	REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION prepay.log_rows();
+CREATE TRIGGER energy_share_to_log_insert AFTER INSERT ON prepay.energy_share
+	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION prepay.log_rows();
+CREATE TRIGGER energy_share_to_log_update AFTER UPDATE ON prepay.energy_share
+	REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION prepay.log_rows();
+CREATE TRIGGER energy_share_to_log_delete AFTER DELETE ON prepay.energy_share
+	REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION prepay.log_rows();
 CREATE TRIGGER gateway_to_log_insert AFTER INSERT ON prepay.gateway
 	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION prepay.log_rows();
 CREATE TRIGGER gateway_to_log_update AFTER UPDATE ON prepay.gateway

@@ -175,6 +175,7 @@ EXCEPTION WHEN OTHERS THEN
 	RESET ROLE;
 	RETURN SQLSTATE;
 END $$;
+\pset format unaligned
 SELECT c.relname, pg_temp.sees('regress_prepay_admin', c.oid::regclass::text) AS admin,
 	pg_temp.sees('regress_prepay_cashier', c.oid::regclass::text) AS cashier,
 	pg_temp.sees('regress_prepay_analyst', c.oid::regclass::text) AS analyst,
@@ -184,6 +185,7 @@ SELECT c.relname, pg_temp.sees('regress_prepay_admin', c.oid::regclass::text) AS
 FROM pg_class c WHERE c.relnamespace = 'prepay'::regnamespace AND c.relkind IN ('r', 'v', 'p') AND NOT c.relispartition
 	AND c.relname NOT IN ('installation', 'holiday', 'meter_model')
 ORDER BY c.relkind, c.relname COLLATE "C";
+\pset format aligned
 
 -- A caller with one site leaves it out; the other site is not there for it.
 SET ROLE regress_prepay_cashier;
