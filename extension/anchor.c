@@ -16,6 +16,7 @@
 
 #include "db.h"
 #include "ledger.h"
+#include "oplog.h"
 
 static Datum
 bytes_datum(const void *data, int n)
@@ -112,6 +113,8 @@ anchor_tick(const Site *site)
 							   LEDGER_HASH_BYTES);
 	}
 	digest(hash, &heads, &hashes, hash);
+	oplog_anchor(site->site_id, anchor_id + 1);
+	(void) oplog_anchor_digest(site->site_id, anchor_id + 1, hash);
 	{
 		Datum args[] = { arg,
 						 Int32GetDatum(anchor_id + 1),
@@ -202,6 +205,8 @@ anchor_faults(const Site *site)
 		uint8 hash[LEDGER_HASH_BYTES];
 		const char *fault = recompute(site, heads, previous, hash);
 
+		if (fault == NULL)
+			fault = oplog_anchor_digest(site->site_id, anchor_id, hash);
 		if (fault == NULL && memcmp(hash, VARDATA_ANY(stored), LEDGER_HASH_BYTES) != 0)
 			fault = "the ledger is not the one that was anchored";
 		if (fault)

@@ -462,6 +462,25 @@ check_site(int32 site_id, Faults *faults)
 	}
 }
 
+static void
+check_anchored(int32 site_id, Faults *faults)
+{
+	static DbQuery query = {
+		"SELECT DISTINCT a.anchor_id FROM prepay.operator_log_anchor a WHERE a.site_id = $1"
+		" AND NOT EXISTS (SELECT FROM prepay.anchor n WHERE n.site_id = $1"
+		"  AND n.anchor_id = a.anchor_id) ORDER BY 1",
+		1,
+		{ INT4OID }
+	};
+	Datum arg = Int32GetDatum(site_id);
+	int n = db_run(&query, &arg);
+	int i;
+
+	for (i = 0; i < n; i++)
+		add_fault(faults,
+				  psprintf("anchor %d, which covered the log, is not there", db_int32(i, 1)));
+}
+
 char **
 oplog_faults(int32 site_id)
 {
@@ -469,5 +488,6 @@ oplog_faults(int32 site_id)
 
 	check_site(0, &faults);
 	check_site(site_id, &faults);
+	check_anchored(site_id, &faults);
 	return faults.text;
 }

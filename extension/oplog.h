@@ -34,4 +34,9 @@ extern Jsonb *oplog_members(const char *name, ...);
 /* What is wrong with the chains of a site and of what belongs to no site; NULL-terminated. */
 extern char **oplog_faults(int32 site_id);
 
+/* Write down how far the chains have come, for an anchor of a site. */
+extern void oplog_anchor(int32 site_id, int32 anchor_id);
+/* Take into hash what an anchor covers of the log; an entry that is missing, or NULL. */
+extern char *oplog_anchor_digest(int32 site_id, int32 anchor_id, uint8 *hash);
+
 #endif

@@ -51,6 +51,16 @@ CREATE TABLE prepay.operator_log_head (
 	PRIMARY KEY (site_id, operator)
 ) WITH (fillfactor = 50);
 
+-- How far the chains had come that moved since the anchor before.
+CREATE TABLE prepay.operator_log_anchor (
+	site_id int NOT NULL,
+	anchor_id int NOT NULL,
+	chain_site_id int NOT NULL,
+	operator text NOT NULL,
+	log_no bigint NOT NULL,
+	PRIMARY KEY (site_id, chain_site_id, operator, anchor_id)
+);
+
 CREATE TABLE prepay.log_in (
 	log_in_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	login text NOT NULL,
@@ -66,6 +76,10 @@ CREATE INDEX log_in_login ON prepay.log_in (login, logged_in_at);
 CREATE TRIGGER operator_log_written_once BEFORE UPDATE OR DELETE ON prepay.operator_log
 	FOR EACH ROW EXECUTE FUNCTION prepay.refuse_change();
 CREATE TRIGGER operator_log_not_truncated BEFORE TRUNCATE ON prepay.operator_log
+	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER operator_log_anchor_written_once BEFORE UPDATE OR DELETE ON prepay.operator_log_anchor
+	FOR EACH ROW EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER operator_log_anchor_not_truncated BEFORE TRUNCATE ON prepay.operator_log_anchor
 	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();
 CREATE TRIGGER log_in_not_deleted BEFORE DELETE ON prepay.log_in
 	FOR EACH ROW EXECUTE FUNCTION prepay.refuse_change();

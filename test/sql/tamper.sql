@@ -56,7 +56,7 @@ END $$;
 -- Tables, and columns of which verify() cannot know: what the ledger's entries and the hashes do not cover.
 CREATE TEMP TABLE target AS SELECT t, unknown FROM (VALUES
 	('account_meter', '{}'::text[]), ('credit', '{}'), ('debt', '{}'), ('ledger_entry', '{}'), ('meter_term', '{}'),
-	('operator_log', '{}'), ('posting', '{balance,debt}'), ('reading_correction', '{}'), ('receipt_print', '{}'), ('tariff', '{}'), ('tariff_assignment', '{}'),
+	('operator_log', '{}'), ('operator_log_anchor', '{}'), ('posting', '{balance,debt}'), ('reading_correction', '{}'), ('receipt_print', '{}'), ('tariff', '{}'), ('tariff_assignment', '{}'),
 	('tariff_price', '{}'), ('tariff_version', '{}'), ('usage_line', '{booked_day,booked_seq,estimated_wh}')) AS x (t, unknown);
 CREATE TEMP VIEW target_column AS
 SELECT t, a.attnum, a.attname AS c, CASE a.atttypid::regtype::text WHEN 'text' THEN format('COALESCE(%I, '''') || ''x''', a.attname)
@@ -78,7 +78,7 @@ SELECT DISTINCT ON (t COLLATE "C", n) t, part, seen, detail FROM target_column, 
 	LATERAL pg_temp.tamper(format('DELETE FROM prepay.%1$I WHERE ctid IN (SELECT ctid FROM prepay.%1$I ORDER BY %2$s ' || which || ')', t, key)) ORDER BY t COLLATE "C", n;
 -- A row added: a copy under another key.
 SELECT t, seen, detail FROM (VALUES ('account_meter', 'valid_from', '''2026-02-01 00:00+08'''), ('credit', 'seq', '90'), ('debt', 'seq', '90'),
-	('ledger_entry', 'seq', '90'), ('meter_term', 'valid_from', '''2026-03-02 00:00+08'''), ('operator_log', 'log_no', '90'), ('posting', 'key', '''forged'''), ('reading_correction', 'correction', '90'),
+	('ledger_entry', 'seq', '90'), ('meter_term', 'valid_from', '''2026-03-02 00:00+08'''), ('operator_log', 'log_no', '90'), ('operator_log_anchor', 'anchor_id', '90'), ('posting', 'key', '''forged'''), ('reading_correction', 'correction', '90'),
 	('receipt_print', 'print_no', '90'), ('tariff', 'tariff_id', '90'), ('tariff_assignment', 'assignment', '90'), ('tariff_price', 'tier', '90'), ('tariff_version', 'version', '90'),
 	('usage_line', 'item', '90')) AS x (t, c, value), LATERAL pg_temp.tamper(format('INSERT INTO prepay.%1$I (%2$s) SELECT %3$s FROM prepay.%1$I ORDER BY %4$s LIMIT 1', t,
 	(SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = ('prepay.' || t)::regclass AND attnum > 0 AND attgenerated = ''),
