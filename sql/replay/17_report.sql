@@ -39,8 +39,10 @@ FROM prepay.site s
 				JOIN prepay.place o ON o.site_id = m.site_id AND o.place_id = u.place_id
 			WHERE o.parent_id IS NOT NULL AND u.depth < 100),
 		owner (source, target_id, rank) AS (
-			SELECT 'meter', m.meter_id, -2 UNION ALL SELECT 'account', a.account_id, -1
-			UNION ALL SELECT 'place', u.place_id, u.depth FROM up u UNION ALL SELECT 'site', NULL, 1000)
+			SELECT 'meter' AS source, m.meter_id AS target_id, -2 AS rank
+			UNION ALL SELECT 'account' AS source, a.account_id, -1 AS rank
+			UNION ALL SELECT 'place' AS source, u.place_id, u.depth FROM up u
+			UNION ALL SELECT 'site' AS source, NULL AS target_id, 1000 AS rank)
 		SELECT o.source, x.tariff_id, x.valid_from FROM owner o
 			CROSS JOIN LATERAL (SELECT g.tariff_id, g.valid_from FROM prepay.tariff_assignment g
 				WHERE g.site_id = m.site_id AND g.target_kind = o.source

@@ -40,7 +40,7 @@ FROM (SELECT l.site_id, l.operator, l.changed_at AS done_at, l.action, l.object,
 		concat_ws(', ', 'seq = ' || e.seq, 'tender = ' || e.tender, 'till = ' || e.till, 'receipt_no = ' || e.receipt_no, 'note = ' || e.note)
 	FROM prepay.account a JOIN prepay.ledger_entry e USING (site_id, account_id)
 	WHERE e.kind <> ALL ('{consumption,correction,standing}')
-	UNION ALL SELECT r.site_id, r.operator, r.printed_at, 'print', 'account:' || a.code, NULL,
+	UNION ALL SELECT r.site_id, r.operator, r.printed_at, 'print' AS action, 'account:' || a.code, NULL::numeric AS amount,
 		concat_ws(', ', 'seq = ' || r.seq, 'print_no = ' || r.print_no, 'template = ' || r.template)
 	FROM prepay.account a JOIN prepay.receipt_print r USING (site_id, account_id)) w
 	LEFT JOIN prepay.site s USING (site_id)
