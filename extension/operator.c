@@ -9,16 +9,14 @@
  *
  * One change of operators at a time (lock_install); nothing else waits for it.
  */
-#include "postgres.h"
+#include "operator.h"
 
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 
 #include "auth.h"
 #include "clock.h"
 #include "code.h"
-#include "db.h"
 #include "jsonb_doc.h"
 #include "lock.h"
 #include "operator_role.h"
@@ -28,86 +26,6 @@
 PG_FUNCTION_INFO_V1(prepay_create_operator);
 PG_FUNCTION_INFO_V1(prepay_drop_operator);
 PG_FUNCTION_INFO_V1(prepay_set_operator_password);
-PG_FUNCTION_INFO_V1(prepay_grant_role);
-PG_FUNCTION_INFO_V1(prepay_revoke_role);
-
-typedef struct Operator
-{
-	char *name;
-	bool known;
-	bool dropped;
-	TimestampTz valid_until; /* of the operator, whatever its password; DT_NOEND: none */
-	int32 *site_id;
-	int n_site;
-} Operator;
-
-/* ---- arguments ---- */
-
-static char *
-text_argument(FunctionCallInfo fcinfo, int i, const char *what)
-{
-	if (PG_ARGISNULL(i))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s is missing", what)));
-	return text_to_cstring(PG_GETARG_TEXT_PP(i));
-}
-
-static int
-text_list(FunctionCallInfo fcinfo, int i, const char *what, char ***list)
-{
-	Datum *value;
-	bool *isnull;
-	int n;
-	int k;
-
-	*list = NULL;
-	if (PG_ARGISNULL(i))
-		return 0;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(i), TEXTOID, -1, false, TYPALIGN_INT, &value, &isnull,
-					  &n);
-	*list = palloc(sizeof(char *) * Max(n, 1));
-	for (k = 0; k < n; k++)
-	{
-		if (isnull[k])
-			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("%s of an operator cannot be NULL", what)));
-		(*list)[k] = TextDatumGetCString(value[k]);
-	}
-	return n;
-}
-
-static bool
-contains(const int32 *list, int n, int32 value)
-{
-	int i;
-
-	for (i = 0; i < n; i++)
-		if (list[i] == value)
-			return true;
-	return false;
-}
-
-/* Sites by code, each one the caller may use; none given and may_be_one: its only site. */
-static int
-site_list(FunctionCallInfo fcinfo, int i, const DbSession *session, bool may_be_one,
-		  int32 **site_id)
-{
-	char **code;
-	int given = text_list(fcinfo, i, "a site", &code);
-	int n = 0;
-	int k;
-
-	*site_id = palloc(sizeof(int32) * (given + 1));
-	for (k = 0; k < given; k++)
-	{
-		int32 id = code_site(session->caller, code[k]);
-
-		if (!contains(*site_id, n, id))
-			(*site_id)[n++] = id;
-	}
-	if (n == 0 && may_be_one)
-		(*site_id)[n++] = code_site(session->caller, NULL);
-	return n;
-}
 
 static void
 check_name(const char *name)
@@ -126,7 +44,7 @@ static int
 group_list(FunctionCallInfo fcinfo, int i, const char ***group)
 {
 	char **name;
-	int n = text_list(fcinfo, i, "a group role", &name);
+	int n = operator_texts(fcinfo, i, "a group role", &name);
 	int k;
 
 	*group = palloc(sizeof(char *) * Max(n, 1));
@@ -142,121 +60,6 @@ group_list(FunctionCallInfo fcinfo, int i, const char ***group)
 							errmsg("an agent can have no other group role"),
 							errhint("Make one operator for the agent and one for the person.")));
 	return n;
-}
-
-/* ---- what is known ---- */
-
-static void
-load_sites(Operator *operator)
-{
-	static DbQuery query = { "SELECT site_id FROM prepay.operator_site WHERE operator = $1"
-							 " ORDER BY site_id",
-							 1,
-							 { NAMEOID } };
-	Datum arg = db_name_datum(operator->name);
-	int i;
-
-	operator->n_site = db_run(&query, &arg);
-	operator->site_id = palloc(sizeof(int32) * Max(operator->n_site, 1));
-	for (i = 0; i < operator->n_site; i++)
-		operator->site_id[i] = db_int32(i, 1);
-}
-
-static void
-load_operator(const char *name, Operator *operator)
-{
-	static DbQuery query = { "SELECT dropped_at IS NOT NULL, valid_until FROM prepay.operator"
-							 " WHERE operator = $1",
-							 1,
-							 { NAMEOID } };
-	Datum arg = db_name_datum(name);
-
-	memset(operator, 0, sizeof(*operator));
-	operator->name = pstrdup(name);
-	operator->known = db_run(&query, &arg) == 1;
-	operator->dropped = operator->known && db_bool(0, 1);
-	operator->valid_until = operator->known ? db_time_or(0, 2, DT_NOEND) : DT_NOEND;
-	load_sites(operator);
-}
-
-/* An operator that works, and in none but the caller's sites; raises PP010 and 42501. */
-static void
-require_manageable(const DbSession *session, const char *name, Operator *operator)
-{
-	int i;
-
-	auth_require(session->caller, MAY_CONFIGURE, 0, "manage operators");
-	lock_install();
-	load_operator(name, operator);
-	if (!operator->known || operator->dropped)
-		ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
-						errmsg("there is no operator \"%s\"", name),
-						operator->dropped ? errdetail("It was dismissed.") : 0,
-						errhint("Operators are listed in prepay.operators.")));
-	for (i = 0; i < operator->n_site; i++)
-		if (!auth_has_site(session->caller, operator->site_id[i]))
-			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-							errmsg("operator \"%s\" also works at a site that is not yours", name),
-							errhint("Only an administrator of all its sites can change it.")));
-}
-
-static char *
-site_names(const int32 *site_id, int n)
-{
-	static DbQuery query = { "SELECT string_agg(code, ', ' ORDER BY code) FROM prepay.site"
-							 " WHERE site_id = ANY ($1)",
-							 1,
-							 { INT4ARRAYOID } };
-	Datum arg = db_array_int32(site_id, n);
-
-	if (n == 0)
-		return NULL;
-	db_run(&query, &arg);
-	return db_text(0, 1);
-}
-
-/* Told at each of its sites; without any, to all. */
-static void
-log_operator(const char *action, const Operator *operator, Jsonb * before, Jsonb *after)
-{
-	OplogEntry *entry = palloc(sizeof(OplogEntry) * Max(operator->n_site, 1));
-	int n = Max(operator->n_site, 1);
-	int i;
-
-	for (i = 0; i < n; i++)
-		entry[i] = (OplogEntry){ operator->n_site> 0 ? operator->site_id[i] : 0, action,
-								 psprintf("operator:%s", operator->name), before, after };
-	oplog_write(entry, n);
-}
-
-/* ---- changes ---- */
-
-static void
-add_sites(Operator *operator, const int32 * site_id, int n)
-{
-	static DbQuery query = { "INSERT INTO prepay.operator_site (site_id, operator)"
-							 " SELECT unnest($1), $2 ON CONFLICT DO NOTHING",
-							 2,
-							 { INT4ARRAYOID, NAMEOID } };
-	Datum args[] = { db_array_int32(site_id, n), db_name_datum(operator->name) };
-
-	if (n > 0)
-		db_run(&query, args);
-	load_sites(operator);
-}
-
-static void
-take_sites(Operator *operator, const int32 * site_id, int n)
-{
-	static DbQuery query = { "DELETE FROM prepay.operator_site WHERE site_id = ANY ($1)"
-							 " AND operator = $2",
-							 2,
-							 { INT4ARRAYOID, NAMEOID } };
-	Datum args[] = { db_array_int32(site_id, n), db_name_datum(operator->name) };
-
-	if (n > 0)
-		db_run(&query, args);
-	load_sites(operator);
 }
 
 static TimestampTz
@@ -363,8 +166,8 @@ prepay_create_operator(PG_FUNCTION_ARGS)
 	int i;
 
 	password_hide("create_operator");
-	name = text_argument(fcinfo, 0, "the name of the operator");
-	password = text_argument(fcinfo, 1, "the password");
+	name = operator_text(fcinfo, 0, "the name of the operator");
+	password = operator_text(fcinfo, 1, "the password");
 	if (PG_ARGISNULL(4))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("options are missing")));
 	options_check(PG_GETARG_JSONB_P(4), known);
@@ -372,9 +175,9 @@ prepay_create_operator(PG_FUNCTION_ARGS)
 	auth_require(session.caller, MAY_CONFIGURE, 0, "manage operators");
 	check_name(name);
 	n_group = group_list(fcinfo, 2, &group);
-	n_site = site_list(fcinfo, 3, &session, true, &site_id);
+	n_site = operator_sites(fcinfo, 3, &session, true, &site_id);
 	lock_install();
-	load_operator(name, &operator);
+	operator_load(name, &operator);
 	reinstate = option_text(PG_GETARG_JSONB_P(4), "reinstate");
 	require_free(&operator, reinstate && strcmp(reinstate, "true") == 0);
 	operator.valid_until = option_time(PG_GETARG_JSONB_P(4), "valid_until");
@@ -387,10 +190,10 @@ prepay_create_operator(PG_FUNCTION_ARGS)
 	}
 	for (i = 0; i < n_group; i++)
 		role_grant(name, group[i]);
-	add_sites(&operator, site_id, n_site);
-	log_operator("create_operator", &operator, NULL,
+	operator_add_sites(&operator, site_id, n_site);
+	operator_log("create_operator", &operator, NULL,
 				 oplog_members("full_name", option_text(PG_GETARG_JSONB_P(4), "full_name"), "roles",
-							   role_groups(name), "sites", site_names(site_id, n_site),
+							   role_groups(name), "sites", operator_site_names(site_id, n_site),
 							   "valid_until", option_text(PG_GETARG_JSONB_P(4), "valid_until"),
 							   NULL));
 	db_leave(&session);
@@ -410,7 +213,7 @@ prepay_drop_operator(PG_FUNCTION_ARGS)
 		5,
 		{ NAMEOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, INT4ARRAYOID }
 	};
-	char *name = text_argument(fcinfo, 0, "the name of the operator");
+	char *name = operator_text(fcinfo, 0, "the name of the operator");
 	char *reason = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	DbSession session;
 	Operator operator;
@@ -418,13 +221,13 @@ prepay_drop_operator(PG_FUNCTION_ARGS)
 	Jsonb *before;
 
 	db_enter(&session);
-	require_manageable(&session, name, &operator);
+	operator_require(&session, name, &operator);
 	if (strcmp(name, GetUserNameFromId(session.caller, false)) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("nobody can dismiss itself"),
 				 errhint("Have another administrator do it.")));
 	before = oplog_members("roles", role_groups(name), "sites",
-						   site_names(operator.site_id, operator.n_site), NULL);
+						   operator_site_names(operator.site_id, operator.n_site), NULL);
 	former = operator;
 	{
 		Datum args[] = { db_name_datum(name), TimestampTzGetDatum(clock_now()),
@@ -434,8 +237,8 @@ prepay_drop_operator(PG_FUNCTION_ARGS)
 		db_run_nulls(&query, args, reason ? NULL : "   n ");
 	}
 	role_shut_out(name);
-	take_sites(&operator, former.site_id, former.n_site);
-	log_operator("drop_operator", &former, before, oplog_members("reason", reason, NULL));
+	operator_take_sites(&operator, former.site_id, former.n_site);
+	operator_log("drop_operator", &former, before, oplog_members("reason", reason, NULL));
 	db_leave(&session);
 	PG_RETURN_VOID();
 }
@@ -456,102 +259,20 @@ prepay_set_operator_password(PG_FUNCTION_ARGS)
 	bool own;
 
 	password_hide("set_operator_password");
-	name = text_argument(fcinfo, 0, "the name of the operator");
-	password = text_argument(fcinfo, 1, "the password");
+	name = operator_text(fcinfo, 0, "the name of the operator");
+	password = operator_text(fcinfo, 1, "the password");
 	db_enter(&session);
 	own = strcmp(name, GetUserNameFromId(session.caller, false)) == 0;
 	if (own)
 	{
 		lock_install();
-		load_operator(name, &operator);
+		operator_load(name, &operator);
 	}
 	if (!own || !operator.known || operator.dropped)
-		require_manageable(&session, name, &operator);
+		operator_require(&session, name, &operator);
 	verifier = take_password(&operator, operator.site_id, operator.n_site, password, &valid_until);
 	role_set_password(name, verifier, valid_until);
-	log_operator("set_operator_password", &operator, NULL, NULL);
+	operator_log("set_operator_password", &operator, NULL, NULL);
 	db_leave(&session);
-	PG_RETURN_VOID();
-}
-
-/* ---- group roles and sites ---- */
-
-typedef struct Grant
-{
-	DbSession session;
-	Operator operator;
-	const char *group; /* NULL: none */
-	char *groups_before;
-	char *sites_before;
-	int32 *site_id;
-	int n_site;
-} Grant;
-
-static void
-begin_grant(Grant *grant, FunctionCallInfo fcinfo)
-{
-	char *name = text_argument(fcinfo, 0, "the name of the operator");
-
-	memset(grant, 0, sizeof(*grant));
-	db_enter(&grant->session);
-	require_manageable(&grant->session, name, &grant->operator);
-	if (!PG_ARGISNULL(1))
-		grant->group = role_group(text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	grant->n_site = site_list(fcinfo, 2, &grant->session, false, &grant->site_id);
-	if (grant->group == NULL && grant->n_site == 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("neither a group role nor a site is given")));
-	grant->groups_before = role_groups(name);
-	grant->sites_before = site_names(grant->operator.site_id, grant->operator.n_site);
-}
-
-/* Told at the sites it had before and those it has now. */
-static void
-end_grant(Grant *grant, const char *action, Operator *all)
-{
-	Jsonb *before =
-		oplog_members("roles", grant->groups_before, "sites", grant->sites_before, NULL);
-	Jsonb *after = oplog_members("roles", role_groups(grant->operator.name), "sites",
-								 site_names(grant->operator.site_id, grant->operator.n_site), NULL);
-
-	log_operator(action, all, before, after);
-	db_leave(&grant->session);
-}
-
-/* grant_role(name, role, sites DEFAULT '{}'): either may be left out. Raises 42501, 22023. */
-Datum
-prepay_grant_role(PG_FUNCTION_ARGS)
-{
-	Grant grant;
-	char *groups;
-
-	begin_grant(&grant, fcinfo);
-	groups = grant.groups_before;
-	if (grant.group && groups &&
-		role_is_agent(grant.group) != (strstr(groups, "prepay_agent") != NULL))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("an agent can have no other group role"), errdetail("It has: %s.", groups),
-				 errhint("Make one operator for the agent and one for the person.")));
-	if (grant.group)
-		role_grant(grant.operator.name, grant.group);
-	add_sites(&grant.operator, grant.site_id, grant.n_site);
-	end_grant(&grant, "grant_role", &grant.operator);
-	PG_RETURN_VOID();
-}
-
-/* revoke_role(name, role, sites DEFAULT '{}'): either may be left out. Raises 42501, 22023. */
-Datum
-prepay_revoke_role(PG_FUNCTION_ARGS)
-{
-	Operator former;
-	Grant grant;
-
-	begin_grant(&grant, fcinfo);
-	former = grant.operator;
-	if (grant.group)
-		role_revoke(grant.operator.name, grant.group);
-	take_sites(&grant.operator, grant.site_id, grant.n_site);
-	end_grant(&grant, "revoke_role", &former);
 	PG_RETURN_VOID();
 }
