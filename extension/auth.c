@@ -2,9 +2,11 @@
 
 #include "catalog/namespace.h"
 #include "miscadmin.h"
-#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "watch.h"
 
 PG_FUNCTION_INFO_V1(prepay_my_site);
 PG_FUNCTION_INFO_V1(prepay_all_sites);
@@ -44,42 +46,101 @@ auth_has_right(Oid caller, int rights)
 	return superuser_arg(caller) || has_right(caller, rights);
 }
 
-int
-auth_sites(Oid caller, int32 **site_id)
+/*
+ * The sites of one caller, the last one asked about. Rights go by the role's name: who
+ * has been renamed is somebody else.
+ */
+typedef struct KnownCaller
+{
+	uint64 known_since; /* 0: nobody is known */
+	bool is_superuser;	/* all sites, whatever the name */
+	NameData name;
+	int n;
+	int32 *site_id; /* ascending */
+} KnownCaller;
+
+static KnownCaller known;
+static Watch site_watch = { "site" };
+static Watch operator_watch = { "operator_site" };
+
+/* Either grows, so their sum is the same only while both are. */
+static uint64
+changes_of_rights(void)
+{
+	return watch_changes(&site_watch) + watch_changes(&operator_watch);
+}
+
+static bool
+is_known(bool is_superuser, const char *name)
+{
+	return known.known_since == changes_of_rights() && known.is_superuser == is_superuser &&
+		   (is_superuser || strcmp(NameStr(known.name), name) == 0);
+}
+
+static void
+read_sites(bool is_superuser, const char *name)
 {
 	static DbQuery all = { "SELECT site_id FROM prepay.site ORDER BY site_id", 0 };
 	static DbQuery own = { "SELECT s.site_id FROM prepay.operator_site s"
 						   " WHERE s.operator = $1 ORDER BY s.site_id",
 						   1,
 						   { NAMEOID } };
-	int n;
+	Datum arg = db_name_datum(name);
+	uint64 known_since;
 	int i;
 
-	if (superuser_arg(caller))
-		n = db_run(&all, NULL);
-	else
+	known.known_since = 0;
+	do
 	{
-		Datum name = db_name_datum(GetUserNameFromId(caller, false));
+		known_since = changes_of_rights();
+		known.n = is_superuser ? db_run_latest(&all, NULL) : db_run_latest(&own, &arg);
+	} while (known_since != changes_of_rights());
+	if (known.site_id)
+		pfree(known.site_id);
+	known.site_id = NULL;
+	known.site_id = MemoryContextAlloc(TopMemoryContext, sizeof(int32) * Max(known.n, 1));
+	for (i = 0; i < known.n; i++)
+		known.site_id[i] = db_int32(i, 1);
+	known.is_superuser = is_superuser;
+	namestrcpy(&known.name, name);
+	known.known_since = known_since;
+}
 
-		n = db_run(&own, &name);
-	}
-	*site_id = palloc(sizeof(int32) * Max(n, 1));
-	for (i = 0; i < n; i++)
-		(*site_id)[i] = db_int32(i, 1);
-	return n;
+static void
+know(Oid caller)
+{
+	bool is_superuser = superuser_arg(caller);
+	const char *name = GetUserNameFromId(caller, false);
+
+	if (!is_known(is_superuser, name))
+		read_sites(is_superuser, name);
+}
+
+static bool
+is_known_site(int32 site_id)
+{
+	int i;
+
+	for (i = 0; i < known.n; i++)
+		if (known.site_id[i] == site_id)
+			return true;
+	return false;
+}
+
+int
+auth_sites(Oid caller, int32 **site_id)
+{
+	know(caller);
+	*site_id = palloc(sizeof(int32) * Max(known.n, 1));
+	memcpy(*site_id, known.site_id, sizeof(int32) * known.n);
+	return known.n;
 }
 
 bool
 auth_has_site(Oid caller, int32 site_id)
 {
-	int32 *site;
-	int n = auth_sites(caller, &site);
-	int i;
-
-	for (i = 0; i < n; i++)
-		if (site[i] == site_id)
-			return true;
-	return false;
+	know(caller);
+	return is_known_site(site_id);
 }
 
 void
@@ -169,44 +230,21 @@ prepay_operator_name(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(auth_operator()));
 }
 
-/*
- * my_site(site_id) → boolean: whether current_user may see a site. Every view asks
- * it once a site; the answer list is kept for the transaction.
- */
+/* my_site(site_id) → boolean: whether current_user may see a site. Every view asks it once a site. */
 Datum
 prepay_my_site(PG_FUNCTION_ARGS)
 {
-	static LocalTransactionId known_lxid = InvalidLocalTransactionId;
-	static Oid known_user = InvalidOid;
-	static int32 *known = NULL;
-	static int n_known = 0;
-	int32 site_id = PG_GETARG_INT32(0);
 	Oid caller = GetUserId();
-	int i;
 
 	if (superuser_arg(caller) || caller == db_owner())
 		PG_RETURN_BOOL(true);
-	if (known_lxid != MyProc->lxid || known_user != caller)
+	if (!is_known(false, GetUserNameFromId(caller, false)))
 	{
 		DbSession session;
-		int32 *site;
-		int32 *copy;
-		int n;
 
 		db_enter(&session);
-		n = auth_sites(caller, &site);
-		copy = realloc(known, sizeof(int32) * Max(n, 1));
-		if (copy == NULL)
-			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-		memcpy(copy, site, sizeof(int32) * n);
+		know(caller);
 		db_leave(&session);
-		known = copy;
-		n_known = n;
-		known_user = caller;
-		known_lxid = MyProc->lxid;
 	}
-	for (i = 0; i < n_known; i++)
-		if (known[i] == site_id)
-			PG_RETURN_BOOL(true);
-	PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(is_known_site(PG_GETARG_INT32(0)));
 }

@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
@@ -170,6 +171,19 @@ uint64
 db_run(DbQuery *query, const Datum *args)
 {
 	return db_run_nulls(query, args, NULL);
+}
+
+uint64
+db_run_latest(DbQuery *query, const Datum *args)
+{
+	int result;
+
+	prepare(query);
+	result = SPI_execute_snapshot(query->plan, (Datum *) args, NULL, GetLatestSnapshot(),
+								  InvalidSnapshot, true, false, 0);
+	if (result < 0)
+		elog(ERROR, "cannot run \"%s\": %s", query->sql, SPI_result_code_string(result));
+	return SPI_processed;
 }
 
 DbRows

@@ -144,7 +144,7 @@ read_settings(const Site *site, KnownSettings *known)
 							 1,
 							 { INT4OID } };
 	Datum arg = Int32GetDatum(site->site_id);
-	int n = db_run(&query, &arg);
+	int n = db_run_latest(&query, &arg);
 	int i;
 
 	known->known_since = 0;

@@ -20,6 +20,7 @@
 #include "code.h"
 #include "db.h"
 #include "lock.h"
+#include "watch.h"
 
 PG_FUNCTION_INFO_V1(prepay_create_site);
 PG_FUNCTION_INFO_V1(prepay_number_row);
@@ -55,10 +56,8 @@ site_local_day(const Site *site, TimestampTz instant)
 }
 
 /*
- * Sites are read once a backend, until their table changes: its trigger sends the
- * message that makes every backend forget what it knows of the table. The message
- * goes out before the locks of the sender, the site's among them, are released; so
- * who has taken the site's lock and looked for messages knows the present row.
+ * Sites are read once a backend, until their table changes (watch.c). The message goes
+ * out before the site's lock is released; so who has taken that lock knows the present row.
  */
 typedef struct KnownSite
 {
@@ -66,16 +65,8 @@ typedef struct KnownSite
 	Site site;
 } KnownSite;
 
+static Watch site_watch = { "site" };
 static HTAB *known_sites = NULL;
-static Oid site_table = InvalidOid;
-static uint64 changes = 1; /* of the table, seen by this backend */
-
-static void
-note_change(Datum unused, Oid relation)
-{
-	if (relation == site_table || !OidIsValid(relation))
-		changes++;
-}
 
 static KnownSite *
 known_site(int32 site_id)
@@ -88,7 +79,6 @@ known_site(int32 site_id)
 		HASHCTL control = { .keysize = sizeof(int32), .entrysize = sizeof(KnownSite) };
 
 		known_sites = hash_create("prepay sites", 16, &control, HASH_ELEM | HASH_BLOBS);
-		CacheRegisterRelcacheCallback(note_change, (Datum) 0);
 	}
 	known = hash_search(known_sites, &site_id, HASH_ENTER, &found);
 	if (!found)
@@ -107,15 +97,14 @@ read_site(int32 site_id, Site *site)
 	uint64 known_since;
 	char *zone;
 
-	site_table = get_relname_relid("site", get_namespace_oid("prepay", false));
 	do
 	{
-		known_since = changes;
-		if (db_run(&query, &arg) != 1)
+		known_since = watch_changes(&site_watch);
+		if (db_run_latest(&query, &arg) != 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_PP_CODE_UNKNOWN), errmsg("there is no site %d", site_id),
 					 errhint("The sites you may use are listed in prepay.site.")));
-	} while (known_since != changes);
+	} while (known_since != site_watch.changes);
 	memset(site, 0, sizeof(*site));
 	site->site_id = site_id;
 	strlcpy(site->code, db_text(0, 1), sizeof(site->code));
@@ -138,8 +127,7 @@ site_get(int32 site_id)
 	KnownSite *known = known_site(site_id);
 	Site *site = palloc(sizeof(Site));
 
-	AcceptInvalidationMessages();
-	if (known->site.known_since != changes)
+	if (known->site.known_since != watch_changes(&site_watch))
 	{
 		read_site(site_id, site);
 		known->site = *site;
@@ -151,16 +139,18 @@ site_get(int32 site_id)
 	return site;
 }
 
-/* AFTER INSERT, UPDATE, DELETE trigger of prepay.site: no backend may go by the old rows. */
+/* AFTER INSERT, UPDATE, DELETE trigger of what is watched: no backend may go by the old rows. */
 Datum
 prepay_site_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
-		!db_is_table(RelationGetRelid(trigger->tg_relation), "site"))
+		(!db_is_table(RelationGetRelid(trigger->tg_relation), "site") &&
+		 !db_is_table(RelationGetRelid(trigger->tg_relation), "operator_site")))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("site_changed is the statement trigger of prepay.site")));
+						errmsg("site_changed is the statement trigger of prepay.site and"
+							   " prepay.operator_site")));
 	CacheInvalidateRelcache(trigger->tg_relation);
 	return PointerGetDatum(NULL);
 }

@@ -119,7 +119,7 @@ read_versions(const Site *site, CacheEntry *entry)
 	};
 	Datum args[] = { Int32GetDatum(entry->key.site_id), Int32GetDatum(entry->key.tariff_id) };
 	TariffCode fresh = { 0 };
-	int n = db_run(&query, args);
+	int n = db_run_latest(&query, args);
 	int i;
 
 	fresh.tariff_id = entry->key.tariff_id;

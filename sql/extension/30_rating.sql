@@ -21,7 +21,7 @@ COMMENT ON FUNCTION prepay.assign_tariff(text, text, timestamptz) IS 'Give a sit
 
 CREATE FUNCTION prepay.site_changed() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'prepay_site_changed' LANGUAGE C;
-COMMENT ON FUNCTION prepay.site_changed() IS 'Trigger: makes every session read a changed site again.';
+COMMENT ON FUNCTION prepay.site_changed() IS 'Trigger: makes every session read changed sites, and who may work at them, again.';
 CREATE FUNCTION prepay.number_row() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'prepay_number_row' LANGUAGE C;
 COMMENT ON FUNCTION prepay.number_row() IS 'Trigger: numbers places, gateways and meters per site.';

@@ -2,6 +2,11 @@
 
 CREATE TRIGGER site_changed AFTER INSERT OR UPDATE OR DELETE ON prepay.site
 	FOR EACH STATEMENT EXECUTE FUNCTION prepay.site_changed();
+CREATE TRIGGER operator_site_changed AFTER INSERT OR UPDATE OR DELETE ON prepay.operator_site
+	FOR EACH STATEMENT EXECUTE FUNCTION prepay.site_changed();
+-- What sessions remember may not be old because a replica or a restore wrote it.
+ALTER TABLE prepay.site ENABLE ALWAYS TRIGGER site_changed;
+ALTER TABLE prepay.operator_site ENABLE ALWAYS TRIGGER operator_site_changed;
 CREATE TRIGGER place_number BEFORE INSERT ON prepay.place
 	FOR EACH ROW EXECUTE FUNCTION prepay.number_row();
 CREATE TRIGGER gateway_number BEFORE INSERT ON prepay.gateway
