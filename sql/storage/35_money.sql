@@ -4,8 +4,7 @@
 -- number holds it to the end of the transaction, so numbers have no gap; other tills do not wait.
 CREATE TABLE prepay.till (
 	site_id int NOT NULL REFERENCES prepay.site,
-	till text NOT NULL CONSTRAINT till_form
-		CHECK (pg_catalog.octet_length(till) BETWEEN 1 AND 100),
+	till text NOT NULL,
 	owner text,
 	ordinal int NOT NULL DEFAULT 1,
 	last_receipt_no bigint NOT NULL DEFAULT 0,
