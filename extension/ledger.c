@@ -166,7 +166,7 @@ ledger_post(Posting *posting, Account *account, const LedgerEntry *entry)
 	if (account->debt_minor < 0)
 		elog(ERROR, "debt of account %d would be negative", account->account_id);
 	account->last_seq++;
-	account->dirty = true;
+	account->head_moved = true;
 	posted->account_id = account->account_id;
 	posted->seq = account->last_seq;
 	posted->entry = *entry;
@@ -177,8 +177,8 @@ ledger_post(Posting *posting, Account *account, const LedgerEntry *entry)
 	return account->last_seq;
 }
 
-static Datum
-hash_datum(const uint8 *hash)
+Datum
+ledger_hash_datum(const uint8 *hash)
 {
 	bytea *value = palloc(VARHDRSZ + LEDGER_HASH_BYTES);
 
@@ -208,7 +208,7 @@ set_row(const Site *site, const PostedEntry *posted, DbRows *rows, int i)
 	SET(CStringGetTextDatum(entry->till), entry->till == NULL);
 	SET(Int64GetDatum(entry->receipt_no), entry->receipt_no == 0);
 	SET(CStringGetTextDatum(entry->note), entry->note == NULL);
-	SET(hash_datum(posted->hash), false);
+	SET(ledger_hash_datum(posted->hash), false);
 	SET(minor_numeric(entry->debt_minor, site->decimals), entry->debt_minor == 0);
 	SET(minor_numeric(posted->debt_after_minor, site->decimals), entry->debt_minor == 0);
 	SET(minor_numeric(entry->fee_minor, site->decimals), entry->fee_minor == 0);

@@ -76,6 +76,8 @@ typedef struct LedgerRow
 	int32 other_account_id;
 } LedgerRow;
 
+/* A hash as bytea, palloc'ed. */
+extern Datum ledger_hash_datum(const uint8 *hash);
 extern void ledger_hash(const uint8 *previous, const LedgerRow *row, uint8 *hash);
 
 #endif

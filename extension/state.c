@@ -182,16 +182,27 @@ fill_account(uint64 row, int column, Account *account, Datum *leaving)
 	account->rerate_from = PG_INT32_MAX;
 }
 
+/* One id as it is, several as an array: plans for one are much cheaper to start. */
+static Datum
+ids_datum(const int32 *id, int n)
+{
+	return n == 1 ? Int32GetDatum(id[0]) : db_array_int32(id, n);
+}
+
 static void
 attach_meters(const Site *site, Account **account, int n_account, const int32 *account_id)
 {
-	static DbQuery query = { "SELECT s FROM prepay.meter_state s"
-							 " WHERE s.site_id = $1 AND s.account_id = ANY ($2)"
-							 " ORDER BY s.account_id, s.meter_id",
-							 2,
-							 { INT4OID, INT4ARRAYOID } };
-	Datum args[] = { Int32GetDatum(site->site_id), db_array_int32(account_id, n_account) };
-	int n = db_run(&query, args);
+	static DbQuery one = { "SELECT s FROM prepay.meter_state s WHERE s.site_id = $1"
+						   " AND s.account_id = $2 ORDER BY s.meter_id",
+						   2,
+						   { INT4OID, INT4OID } };
+	static DbQuery many = { "SELECT s FROM prepay.meter_state s"
+							" WHERE s.site_id = $1 AND s.account_id = ANY ($2)"
+							" ORDER BY s.account_id, s.meter_id",
+							2,
+							{ INT4OID, INT4ARRAYOID } };
+	Datum args[] = { Int32GetDatum(site->site_id), ids_datum(account_id, n_account) };
+	int n = db_run(n_account == 1 ? &one : &many, args);
 	Meter *meter = fill_meters(site, n);
 	Meter **list = palloc(sizeof(Meter *) * Max(n, 1));
 	int a = 0;
@@ -209,22 +220,30 @@ attach_meters(const Site *site, Account **account, int n_account, const int32 *a
 	}
 }
 
-#define ACCOUNT_SELECT                     \
-	"SELECT a FROM prepay.account_state a" \
-	" WHERE a.site_id = $1 AND a.account_id = ANY ($2) ORDER BY a.account_id"
+#define SELECT_ACCOUNTS(which) \
+	"SELECT a FROM prepay.account_state a WHERE a.site_id = $1 AND a.account_id " which
+#define SEVERAL "= ANY ($2) ORDER BY a.account_id"
 
 static Account *
 load_accounts(const Site *site, const int32 *account_id, int n, bool lock, int *n_account)
 {
-	static DbQuery locking = { ACCOUNT_SELECT " FOR NO KEY UPDATE", 2, { INT4OID, INT4ARRAYOID } };
-	static DbQuery reading = { ACCOUNT_SELECT, 2, { INT4OID, INT4ARRAYOID } };
-	Datum args[] = { Int32GetDatum(site->site_id), db_array_int32(account_id, n) };
+	static DbQuery lock_one = { SELECT_ACCOUNTS("= $2") " FOR NO KEY UPDATE",
+								2,
+								{ INT4OID, INT4OID } };
+	static DbQuery lock_many = { SELECT_ACCOUNTS(SEVERAL) " FOR NO KEY UPDATE",
+								 2,
+								 { INT4OID, INT4ARRAYOID } };
+	static DbQuery read_many = { SELECT_ACCOUNTS(SEVERAL), 2, { INT4OID, INT4ARRAYOID } };
+	bool is_one = lock && n == 1;
+	Datum args[] = { Int32GetDatum(site->site_id),
+					 is_one ? Int32GetDatum(account_id[0]) : db_array_int32(account_id, n) };
+	DbQuery *query = is_one ? &lock_one : lock ? &lock_many : &read_many;
 	Account *account;
 	Datum *leaving;
 	int32 *sorted;
 	int i;
 
-	*n_account = n == 0 ? 0 : db_run(lock ? &locking : &reading, args);
+	*n_account = n == 0 ? 0 : db_run(query, args);
 	account = palloc(sizeof(Account) * Max(*n_account, 1));
 	leaving = palloc(sizeof(Datum) * Max(*n_account, 1));
 	sorted = palloc(sizeof(int32) * Max(*n_account, 1));
@@ -444,23 +463,57 @@ meter_save_all(const Site *site, Meter **meter, int n)
 		save_facts(site, changed, n_changed);
 }
 
+/* What every posting moves, and most move nothing else. */
+static void
+set_head(const Account *account, DbRows *rows, int i)
+{
+	rows->value[0][i] = Int32GetDatum(account->account_id);
+	rows->value[1][i] = Int32GetDatum(account->last_seq);
+	rows->value[2][i] = ledger_hash_datum(account->last_hash);
+	rows->isnull[2][i] = account->last_seq == 0;
+	rows->value[3][i] = Int64GetDatum(account->posted_minor);
+	rows->value[4][i] = Int64GetDatum(account->debt_minor);
+	rows->value[5][i] = Int32GetDatum(account->purchases);
+}
+
+static void
+save_heads(const Site *site, Account **account, int n)
+{
+	static DbRowsQuery query = {
+		"UPDATE prepay.account_state s SET last_seq = u.last_seq, last_hash = u.last_hash,"
+		" posted_minor = u.posted, debt_minor = u.debt, purchases = u.purchases"
+		" FROM (SELECT $2 AS account_id, $3 AS last_seq, $4 AS last_hash, $5 AS posted,"
+		" $6 AS debt, $7 AS purchases) AS u WHERE s.site_id = $1 AND s.account_id = u.account_id",
+		1,
+		6,
+		{ INT4OID, INT4OID, INT4OID, BYTEAOID, INT8OID, INT8OID, INT4OID }
+	};
+	Datum fixed[] = { Int32GetDatum(site->site_id) };
+	DbRows rows = db_rows(&query, n);
+	int i;
+
+	for (i = 0; i < n; i++)
+		set_head(account[i], &rows, i);
+	db_run_rows(&query, fixed, &rows);
+}
+
 static void
 save_accounts(const Site *site, Account **account, int n)
 {
 	static DbRowsQuery query = {
 		"UPDATE prepay.account_state s SET last_seq = u.last_seq, last_hash = u.last_hash,"
-		" posted_minor = u.posted, sealed_exact = u.sealed, sealed_to = u.sealed_to,"
-		" tier_base = u.base, leaving_lines = u.leaving, quiet_above = u.above,"
-		" quiet_below = u.below, waits_from = u.waits_from, debt_minor = u.debt,"
-		" purchases = u.purchases FROM (SELECT $2 AS account_id,"
-		" $3 AS last_seq, $4 AS last_hash, $5 AS posted, $6 AS sealed, $7 AS sealed_to,"
-		" $8 AS base, $9 AS leaving, $10 AS above, $11 AS below, $12 AS waits_from,"
-		" $13 AS debt, $14 AS purchases) AS u"
+		" posted_minor = u.posted, debt_minor = u.debt, purchases = u.purchases,"
+		" sealed_exact = u.sealed, sealed_to = u.sealed_to, tier_base = u.base,"
+		" leaving_lines = u.leaving, quiet_above = u.above, quiet_below = u.below,"
+		" waits_from = u.waits_from FROM (SELECT $2 AS account_id,"
+		" $3 AS last_seq, $4 AS last_hash, $5 AS posted, $6 AS debt, $7 AS purchases,"
+		" $8 AS sealed, $9 AS sealed_to, $10 AS base, $11 AS leaving, $12 AS above,"
+		" $13 AS below, $14 AS waits_from) AS u"
 		" WHERE s.site_id = $1 AND s.account_id = u.account_id",
 		1,
 		13,
-		{ INT4OID, INT4OID, INT4OID, BYTEAOID, INT8OID, NUMERICOID, DATEOID, BYTEAOID, BYTEAOID,
-		  INT8OID, INT8OID, DATEOID, INT8OID, INT4OID }
+		{ INT4OID, INT4OID, INT4OID, BYTEAOID, INT8OID, INT8OID, INT4OID, NUMERICOID, DATEOID,
+		  BYTEAOID, BYTEAOID, INT8OID, INT8OID, DATEOID }
 	};
 	Datum fixed[] = { Int32GetDatum(site->site_id) };
 	DbRows rows = db_rows(&query, n);
@@ -469,26 +522,17 @@ save_accounts(const Site *site, Account **account, int n)
 	for (i = 0; i < n; i++)
 	{
 		const Account *a = account[i];
-		bytea *hash = palloc(VARHDRSZ + LEDGER_HASH_BYTES);
 
-		SET_VARSIZE(hash, VARHDRSZ + LEDGER_HASH_BYTES);
-		memcpy(VARDATA(hash), a->last_hash, LEDGER_HASH_BYTES);
-		rows.value[0][i] = Int32GetDatum(a->account_id);
-		rows.value[1][i] = Int32GetDatum(a->last_seq);
-		rows.value[2][i] = PointerGetDatum(hash);
-		rows.isnull[2][i] = a->last_seq == 0;
-		rows.value[3][i] = Int64GetDatum(a->posted_minor);
-		rows.value[4][i] = exact_numeric(a->sealed);
-		rows.value[5][i] = DateADTGetDatum(a->sealed_to);
-		rows.value[6][i] = positions_encode(site, &a->base);
-		rows.value[7][i] = lines_encode(&a->leaving);
-		rows.value[8][i] = Int64GetDatum(a->quiet.above);
-		rows.value[9][i] = Int64GetDatum(a->quiet.below);
-		rows.isnull[8][i] = rows.isnull[9][i] = !a->quiet.is_set;
-		rows.value[10][i] = DateADTGetDatum(a->waits_from);
-		rows.isnull[10][i] = a->waits_from == 0;
-		rows.value[11][i] = Int64GetDatum(a->debt_minor);
-		rows.value[12][i] = Int32GetDatum(a->purchases);
+		set_head(a, &rows, i);
+		rows.value[6][i] = exact_numeric(a->sealed);
+		rows.value[7][i] = DateADTGetDatum(a->sealed_to);
+		rows.value[8][i] = positions_encode(site, &a->base);
+		rows.value[9][i] = lines_encode(&a->leaving);
+		rows.value[10][i] = Int64GetDatum(a->quiet.above);
+		rows.value[11][i] = Int64GetDatum(a->quiet.below);
+		rows.isnull[10][i] = rows.isnull[11][i] = !a->quiet.is_set;
+		rows.value[12][i] = DateADTGetDatum(a->waits_from);
+		rows.isnull[12][i] = a->waits_from == 0;
 	}
 	db_run_rows(&query, fixed, &rows);
 }
@@ -497,8 +541,10 @@ void
 account_save_all(const Site *site, Account *account, int n)
 {
 	Account **dirty = palloc(sizeof(Account *) * Max(n, 1));
+	Account **moved = palloc(sizeof(Account *) * Max(n, 1));
 	Meter **dirty_meter;
 	int n_dirty = 0;
+	int n_moved = 0;
 	int n_meter = 0;
 	int i;
 	int m;
@@ -508,7 +554,9 @@ account_save_all(const Site *site, Account *account, int n)
 		n_meter += account[i].n_meter;
 		if (account[i].dirty)
 			dirty[n_dirty++] = &account[i];
-		account[i].dirty = false;
+		else if (account[i].head_moved)
+			moved[n_moved++] = &account[i];
+		account[i].dirty = account[i].head_moved = false;
 	}
 	dirty_meter = palloc(sizeof(Meter *) * Max(n_meter, 1));
 	n_meter = 0;
@@ -521,5 +569,7 @@ account_save_all(const Site *site, Account *account, int n)
 			}
 	if (n_dirty > 0)
 		save_accounts(site, dirty, n_dirty);
+	if (n_moved > 0)
+		save_heads(site, moved, n_moved);
 	meter_save_all(site, dirty_meter, n_meter);
 }

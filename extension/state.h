@@ -75,7 +75,8 @@ typedef struct Account
 	RatePieceVec pieces; /* energy of this statement, not walked yet */
 	int32 rerate_from;	 /* day from which it must be rated again; PG_INT32_MAX: none */
 	bool by_backlog;	 /* its balance was moved by what nobody could foresee */
-	bool dirty;
+	bool head_moved;	 /* by an entry posted: seq, hash, sums, purchases */
+	bool dirty;			 /* anything else */
 } Account;
 
 /* Lock accounts in ascending order and load them with their meters. account_id need not be sorted.

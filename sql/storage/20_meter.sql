@@ -204,5 +204,5 @@ CREATE TABLE prepay.meter_state (
 	contact_since timestamptz,
 	PRIMARY KEY (site_id, meter_id)
 ) WITH (fillfactor = 60);
-CREATE INDEX meter_state_account ON prepay.meter_state (site_id, account_id);
+CREATE INDEX meter_state_account ON prepay.meter_state (site_id, account_id, meter_id);
 CREATE INDEX meter_state_former ON prepay.meter_state (site_id, meter_id) WHERE former_waits;
