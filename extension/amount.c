@@ -1,6 +1,7 @@
 #include "amount.h"
 
 #include "utils/builtins.h"
+#include "utils/numeric.h"
 
 #include "db.h"
 
@@ -28,10 +29,7 @@ numeric_exact(Datum numeric)
 Datum
 minor_numeric(int64 minor, int decimals)
 {
-	char text[MONEY_TEXT_MAX];
-
-	minor_format(minor, decimals, text);
-	return numeric_from_text(text);
+	return NumericGetDatum(int64_div_fast_to_numeric(minor, decimals));
 }
 
 int64

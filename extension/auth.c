@@ -230,7 +230,8 @@ prepay_operator_name(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(auth_operator()));
 }
 
-/* my_site(site_id) → boolean: whether current_user may see a site. Every view asks it once a site. */
+/* my_site(site_id) → boolean: whether current_user may see a site. Every view asks it once a site.
+ */
 Datum
 prepay_my_site(PG_FUNCTION_ARGS)
 {

@@ -216,6 +216,14 @@ kind_list(int kinds)
 	return list.data;
 }
 
+void
+code_unknown(const char *text, int kinds)
+{
+	ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
+					errmsg("there is no %s \"%s\"", kind_list(kinds), text),
+					errhint("Codes are exact, upper and lower case differ.")));
+}
+
 static void
 resolve_in_site(const char *text, const char *code, int kinds, CodeTarget *target)
 {
@@ -236,9 +244,7 @@ resolve_in_site(const char *text, const char *code, int kinds, CodeTarget *targe
 		found++;
 	}
 	if (found == 0)
-		ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
-						errmsg("there is no %s \"%s\"", kind_list(kinds), text),
-						errhint("Codes are exact, upper and lower case differ.")));
+		code_unknown(text, kinds);
 	if (found > 1)
 		ereport(ERROR, (errcode(ERRCODE_PP_CODE_AMBIGUOUS),
 						errmsg("\"%s\" may mean several objects", text),
@@ -246,11 +252,27 @@ resolve_in_site(const char *text, const char *code, int kinds, CodeTarget *targe
 						errhint("Put the kind in front, as listed.")));
 }
 
+/* Leaves in kinds those that the text may mean. */
+static char *
+split(Oid caller, const char *text, int *kinds, int32 *site_id)
+{
+	const char *rest = split_site(caller, text, site_id);
+
+	rest = split_kind(text, rest, kinds);
+	if (!is_code(rest, strlen(rest)))
+		malformed(text);
+	return pstrdup(rest);
+}
+
+char *
+code_split(Oid caller, const char *text, int kinds, int32 *site_id)
+{
+	return split(caller, text, &kinds, site_id);
+}
+
 void
 code_resolve(Oid caller, const char *text, int kinds, CodeTarget *target)
 {
-	const char *rest;
-
 	memset(target, 0, sizeof(*target));
 	if ((kinds & KIND_SITE) && strchr(text, ':') == NULL && is_code(text, strlen(text)))
 	{
@@ -267,10 +289,6 @@ code_resolve(Oid caller, const char *text, int kinds, CodeTarget *target)
 			return;
 		}
 	}
-	rest = split_site(caller, text, &target->site_id);
-	rest = split_kind(text, rest, &kinds);
-	if (!is_code(rest, strlen(rest)))
-		malformed(text);
-	target->code = pstrdup(rest);
-	resolve_in_site(text, rest, kinds, target);
+	target->code = split(caller, text, &kinds, &target->site_id);
+	resolve_in_site(text, target->code, kinds, target);
 }

@@ -24,6 +24,12 @@ typedef struct CodeTarget
 
 /* Find the one object meant; raises PP010 unknown, PP011 ambiguous, PP012 malformed. */
 extern void code_resolve(Oid caller, const char *text, int kinds, CodeTarget *target);
+/*
+ * The first part of it, for who takes the site's lock before looking: the site, and the
+ * bare code of what must be one of these kinds. Raises as above, and code_unknown() PP010.
+ */
+extern char *code_split(Oid caller, const char *text, int kinds, int32 *site_id);
+extern void code_unknown(const char *text, int kinds) pg_attribute_noreturn();
 /* A code for a new object: its site and the bare code. */
 extern void code_for_new(Oid caller, const char *text, int32 *site_id, char **code);
 /* A site by its code; NULL or '' where the caller may use only one. */

@@ -86,7 +86,8 @@ extern Oid db_owner(void); /* storage owner; raises ERRCODE_PP_NOT_INSTALLED */
 /* Run a statement; rows are then in SPI_tuptable, their number is returned. args may be NULL. */
 extern uint64 db_run(DbQuery *query, const Datum *args);
 extern uint64 db_run_nulls(DbQuery *query, const Datum *args, const char *nulls);
-/* A query that sees what is committed now, in REPEATABLE READ, too: for what outlives the transaction. */
+/* A query that sees what is committed now, in REPEATABLE READ, too: for what outlives the
+ * transaction. */
 extern uint64 db_run_latest(DbQuery *query, const Datum *args);
 /* Room for n rows without NULLs, and the statement run over them; n > 0. */
 extern DbRows db_rows(const DbRowsQuery *query, int n);

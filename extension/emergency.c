@@ -169,7 +169,7 @@ prepay_activate_emergency_credit(PG_FUNCTION_ARGS)
 		LevelAccount state = { .account_id = call.target.id };
 		int64 amount;
 
-		vend_require_open(call.site, &call.target);
+		vend_require_open(&call, &call.target);
 		amount = require_available(&call);
 		entry.note = psprintf("emergency credit of %s %s activated", vend_money(call.site, amount),
 							  call.site->currency);

@@ -66,7 +66,7 @@ prepay_refund(PG_FUNCTION_ARGS)
 	vend_begin(&call);
 	if (!call.repeated)
 	{
-		vend_require_open(call.site, &call.target);
+		vend_require_open(&call, &call.target);
 		vend_require_money_here(call.site, &call.target);
 		credit_require_own(&call, minor);
 		entry.amount_minor = -minor;
@@ -209,8 +209,8 @@ prepay_transfer(PG_FUNCTION_ARGS)
 	vend_begin(&call);
 	if (!call.repeated)
 	{
-		vend_require_open(call.site, &call.target);
-		vend_require_open(call.site, &call.other);
+		vend_require_open(&call, &call.target);
+		vend_require_open(&call, &call.other);
 		vend_require_money_here(call.site, &call.target);
 		credit_require_own(&call, minor);
 		post_transfer(&call, minor);

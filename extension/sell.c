@@ -110,7 +110,7 @@ prepay_sell(PG_FUNCTION_ARGS)
 	vend_begin(&call);
 	if (!call.repeated)
 	{
-		vend_require_open(call.site, &call.target);
+		vend_require_open(&call, &call.target);
 		post_sale(&call, tendered, &entry);
 	}
 	result = vend_result(&call, &session, fcinfo);

@@ -141,17 +141,37 @@ vend_money(const Site *site, int64 minor)
 
 /* ---- the key ---- */
 
+/* The state holds for the transaction: whoever changes it has the site exclusively. */
+static void
+find_account(VendCall *call, const char *text)
+{
+	static DbQuery query = { "SELECT account_id, state FROM prepay.account"
+							 " WHERE site_id = $1 AND code = $2",
+							 2,
+							 { INT4OID, TEXTOID } };
+	Datum args[] = { Int32GetDatum(call->target.site_id), CStringGetTextDatum(call->target.code) };
+
+	if (db_run(&query, args) == 0)
+		code_unknown(text, KIND_ACCOUNT);
+	call->target.id = db_int32(0, 1);
+	call->state = db_text(0, 2);
+}
+
 void
 vend_open(VendCall *call, const DbSession *session, const char *account, int rights,
 		  const char *what)
 {
-	code_resolve(session->caller, account, KIND_ACCOUNT, &call->target);
-	auth_require(session->caller, rights, call->target.site_id, what);
+	CodeTarget *target = &call->target;
+
+	target->kind = KIND_ACCOUNT;
+	target->code = code_split(session->caller, account, KIND_ACCOUNT, &target->site_id);
+	auth_require(session->caller, rights, target->site_id, what);
 	if (call->exclusive)
-		lock_site_exclusive(call->target.site_id);
+		lock_site_exclusive(target->site_id);
 	else
-		lock_site_shared(call->target.site_id);
-	call->site = site_get(call->target.site_id);
+		lock_site_shared(target->site_id);
+	call->site = site_get(target->site_id);
+	find_account(call, account);
 }
 
 void
@@ -259,9 +279,10 @@ vend_require_not_closed(const Site *site, const CodeTarget *target)
 }
 
 void
-vend_require_open(const Site *site, const CodeTarget *target)
+vend_require_open(const VendCall *call, const CodeTarget *target)
 {
-	const char *state = account_state_name(site, target);
+	const char *state =
+		target == &call->target ? call->state : account_state_name(call->site, target);
 
 	if (strcmp(state, "closed") == 0)
 		refuse_closed(target);
@@ -336,12 +357,21 @@ vend_post_result(VendCall *call, LedgerEntry *entry)
 	return call->seq;
 }
 
+/* Somebody has committed the key since it was looked up, for another account than ours. */
+static void
+used_meanwhile(const VendCall *call)
+{
+	ereport(ERROR, (errcode(ERRCODE_PP_KEY_CONFLICT),
+					errmsg("key \"%s\" was used for another account at the same time", call->key),
+					errhint("Use a new key for a new operation.")));
+}
+
 static void
 keep_result(VendCall *call)
 {
 	static DbQuery query = {
 		"INSERT INTO prepay.posting (site_id, key, operation, fingerprint, account_id, seq, balance,"
-		" posted_at, debt) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+		" posted_at, debt) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 		9,
 		{ INT4OID, TEXTOID, TEXTOID, BYTEAOID, INT4OID, INT4OID, NUMERICOID, TIMESTAMPTZOID,
 		  NUMERICOID }
@@ -360,11 +390,19 @@ keep_result(VendCall *call)
 
 	SET_VARSIZE(fingerprint, VARHDRSZ + LEDGER_HASH_BYTES);
 	memcpy(VARDATA(fingerprint), call->fingerprint, LEDGER_HASH_BYTES);
-	if (db_run(&query, args) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_PP_KEY_CONFLICT),
-				 errmsg("key \"%s\" was used for another account at the same time", call->key),
-				 errhint("Use a new key for a new operation.")));
+	/* ON CONFLICT would look for the key once more, and write more. */
+	PG_TRY();
+	{
+		db_run(&query, args);
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_UNIQUE_VIOLATION)
+			PG_RE_THROW();
+		FlushErrorState();
+		used_meanwhile(call);
+	}
+	PG_END_TRY();
 }
 
 void

@@ -3,7 +3,7 @@
  *
  * A money function runs once per key. VendCall carries it through:
  *
- *   vend_open      caller's right, site, account code
+ *   vend_open      caller's right, site, account
  *   vend_fingerprint   what makes two calls the same
  *   vend_begin     account locked, key looked up; repeated: only the result is given
  *   (the function's own rules: raises, or goes on)
@@ -28,7 +28,8 @@ typedef struct VendCall
 	const char *operation; /* "sell", ...: part of the fingerprint */
 	const Site *site;
 	CodeTarget target;
-	CodeTarget other; /* the other side of a transfer; id 0: none */
+	const char *state; /* of this account */
+	CodeTarget other;  /* the other side of a transfer; id 0: none */
 	char *key;
 	uint8 fingerprint[LEDGER_HASH_BYTES];
 	Account *account; /* locked */
@@ -66,7 +67,7 @@ extern char *vend_money(const Site *site, int64 minor);
 
 /* ---- the call ---- */
 
-/* Resolve the account, require a right of the caller, share the site's lock. Session is open. */
+/* Require a right of the caller, share the site's lock, find the account. Session is open. */
 extern void vend_open(VendCall *call, const DbSession *session, const char *account, int rights,
 					  const char *what);
 /* Hash what makes two calls the same: operation, account and these texts, NULL unlike "". */
@@ -80,8 +81,8 @@ extern bool vend_find_key(VendCall *call);
 extern void vend_begin(VendCall *call);
 /* Lock the account (and the other one): the part of vend_begin() after the key. */
 extern void vend_lock(VendCall *call);
-/* Raises PP024 for a closed account, PP027 for a suspended one. */
-extern void vend_require_open(const Site *site, const CodeTarget *target);
+/* Raises PP024 for a closed account, PP027 for a suspended one: the call's or the other one. */
+extern void vend_require_open(const VendCall *call, const CodeTarget *target);
 extern bool vend_is_closed(const Site *site, const CodeTarget *target);
 /* Raises PP024 for a closed account. */
 extern void vend_require_not_closed(const Site *site, const CodeTarget *target);
