@@ -6,6 +6,7 @@
 #   BENCH="batch trigger row proof sell xlsx"  what to measure     BENCH_TOWNS="10000:flat 10000:rich 100000:flat"
 #   BENCH_SAMPLES=7            of each side                   BENCH_BATCHES=96   batches of 1 000 in a sample
 #   BENCH_SECONDS=8            of each run of one-row INSERTs BENCH_METERS=1000  whose month is back-tested
+#   BENCH_HOUSEHOLDS=100000    of the town of the sales
 #
 # batch: rated readings in batches of 1 000 beside plain SQL that writes the same without rating. trigger: the
 # same logic as PL/pgSQL row triggers, in towns of the first one's size. row: one-row INSERTs of 8 clients, with
