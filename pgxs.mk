@@ -11,7 +11,7 @@ EXTRA_CLEAN = sql/pg_prepay--$(PREPAY_VERSION).sql extension/storage_sql.h
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
 PG_CPPFLAGS = -Iextension
 # Only entry points are exported: no other library in the backend can catch our names.
-SHLIB_LINK += -Wl,--version-script=extension/exports.map
+SHLIB_LINK += -lcrypto -Wl,--version-script=extension/exports.map
 
 REGRESS = $(sort $(basename $(notdir $(wildcard test/sql/*.sql))))
 REGRESS_OPTS = --inputdir=test

@@ -16,7 +16,6 @@
  */
 #include "ledger.h"
 
-#include "common/cryptohash.h"
 #include "access/xact.h"
 #include "common/int.h"
 #include "lib/stringinfo.h"
@@ -42,23 +41,33 @@ typedef struct PostedEntry
 static void
 put_text(StringInfo out, const char *text)
 {
-	if (text == NULL)
-		appendStringInfoString(out, "-;");
+	size_t length = text ? strlen(text) : 0;
+	char prefix[MAXINT8LEN + 1];
+
+	if (text)
+	{
+		appendBinaryStringInfo(out, prefix, pg_ltoa((int32) length, prefix));
+		appendStringInfoChar(out, ':');
+		appendBinaryStringInfo(out, text, length);
+	}
 	else
-		appendStringInfo(out, "%d:%s;", (int) strlen(text), text);
+		appendStringInfoChar(out, '-');
+	appendStringInfoChar(out, ';');
 }
 
 static void
 put_number(StringInfo out, int64 number)
 {
-	put_text(out, psprintf(INT64_FORMAT, number));
+	char text[MAXINT8LEN + 1];
+
+	(void) pg_lltoa(number, text);
+	put_text(out, text);
 }
 
 void
 ledger_hash(const uint8 *previous, const LedgerRow *row, uint8 *hash)
 {
 	StringInfoData text;
-	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
 
 	initStringInfo(&text);
 	put_text(&text, ENCODING_VERSION);
@@ -85,12 +94,7 @@ ledger_hash(const uint8 *previous, const LedgerRow *row, uint8 *hash)
 	put_number(&text, row->purchase_no);
 	put_text(&text, row->price);
 	put_number(&text, row->other_account_id);
-	if (context == NULL || pg_cryptohash_init(context) < 0 ||
-		pg_cryptohash_update(context, previous, LEDGER_HASH_BYTES) < 0 ||
-		pg_cryptohash_update(context, (uint8 *) text.data, text.len) < 0 ||
-		pg_cryptohash_final(context, hash, LEDGER_HASH_BYTES) < 0)
-		elog(ERROR, "could not compute SHA-256");
-	pg_cryptohash_free(context);
+	digest_of(previous, LEDGER_HASH_BYTES, text.data, text.len, hash);
 	pfree(text.data);
 }
 
@@ -177,16 +181,6 @@ ledger_post(Posting *posting, Account *account, const LedgerEntry *entry)
 	return account->last_seq;
 }
 
-Datum
-ledger_hash_datum(const uint8 *hash)
-{
-	bytea *value = palloc(VARHDRSZ + LEDGER_HASH_BYTES);
-
-	SET_VARSIZE(value, VARHDRSZ + LEDGER_HASH_BYTES);
-	memcpy(VARDATA(value), hash, LEDGER_HASH_BYTES);
-	return PointerGetDatum(value);
-}
-
 /* One row to insert; NULL where the entry has none of it. */
 static void
 set_row(const Site *site, const PostedEntry *posted, DbRows *rows, int i)
@@ -208,7 +202,7 @@ set_row(const Site *site, const PostedEntry *posted, DbRows *rows, int i)
 	SET(CStringGetTextDatum(entry->till), entry->till == NULL);
 	SET(Int64GetDatum(entry->receipt_no), entry->receipt_no == 0);
 	SET(CStringGetTextDatum(entry->note), entry->note == NULL);
-	SET(ledger_hash_datum(posted->hash), false);
+	SET(digest_datum(posted->hash), false);
 	SET(minor_numeric(entry->debt_minor, site->decimals), entry->debt_minor == 0);
 	SET(minor_numeric(posted->debt_after_minor, site->decimals), entry->debt_minor == 0);
 	SET(minor_numeric(entry->fee_minor, site->decimals), entry->fee_minor == 0);

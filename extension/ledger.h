@@ -6,9 +6,10 @@
 
 #include "postgres.h"
 
+#include "digest.h"
 #include "state.h"
 
-#define LEDGER_HASH_BYTES 32
+#define LEDGER_HASH_BYTES DIGEST_BYTES
 
 /* What is posted; NULL and 0 members are left empty. Texts live until ledger_flush(). */
 typedef struct LedgerEntry
@@ -76,8 +77,6 @@ typedef struct LedgerRow
 	int32 other_account_id;
 } LedgerRow;
 
-/* A hash as bytea, palloc'ed. */
-extern Datum ledger_hash_datum(const uint8 *hash);
 extern void ledger_hash(const uint8 *previous, const LedgerRow *row, uint8 *hash);
 
 #endif

@@ -469,7 +469,7 @@ set_head(const Account *account, DbRows *rows, int i)
 {
 	rows->value[0][i] = Int32GetDatum(account->account_id);
 	rows->value[1][i] = Int32GetDatum(account->last_seq);
-	rows->value[2][i] = ledger_hash_datum(account->last_hash);
+	rows->value[2][i] = digest_datum(account->last_hash);
 	rows->isnull[2][i] = account->last_seq == 0;
 	rows->value[3][i] = Int64GetDatum(account->posted_minor);
 	rows->value[4][i] = Int64GetDatum(account->debt_minor);

@@ -36,7 +36,6 @@
 #include "vend.h"
 
 #include "access/htup_details.h"
-#include "common/cryptohash.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
@@ -178,7 +177,6 @@ void
 vend_fingerprint(VendCall *call, const char *const *part, int n)
 {
 	StringInfoData text;
-	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
 	int i;
 
 	initStringInfo(&text);
@@ -186,11 +184,7 @@ vend_fingerprint(VendCall *call, const char *const *part, int n)
 	for (i = 0; i < n; i++)
 		appendStringInfo(&text, "|%d:%s", part[i] ? (int) strlen(part[i]) : -1,
 						 part[i] ? part[i] : "");
-	if (context == NULL || pg_cryptohash_init(context) < 0 ||
-		pg_cryptohash_update(context, (uint8 *) text.data, text.len) < 0 ||
-		pg_cryptohash_final(context, call->fingerprint, LEDGER_HASH_BYTES) < 0)
-		elog(ERROR, "could not compute SHA-256");
-	pg_cryptohash_free(context);
+	digest_of(text.data, text.len, "", 0, call->fingerprint);
 }
 
 bool
@@ -376,20 +370,17 @@ keep_result(VendCall *call)
 		{ INT4OID, TEXTOID, TEXTOID, BYTEAOID, INT4OID, INT4OID, NUMERICOID, TIMESTAMPTZOID,
 		  NUMERICOID }
 	};
-	bytea *fingerprint = palloc(VARHDRSZ + LEDGER_HASH_BYTES);
 	Datum balance = minor_numeric(call->balance, call->site->decimals);
 	Datum args[] = { Int32GetDatum(call->site->site_id),
 					 CStringGetTextDatum(call->key),
 					 CStringGetTextDatum(call->operation),
-					 PointerGetDatum(fingerprint),
+					 digest_datum(call->fingerprint),
 					 Int32GetDatum(call->target.id),
 					 Int32GetDatum(call->seq),
 					 balance,
 					 TimestampTzGetDatum(call->site->now),
 					 minor_numeric(call->debt, call->site->decimals) };
 
-	SET_VARSIZE(fingerprint, VARHDRSZ + LEDGER_HASH_BYTES);
-	memcpy(VARDATA(fingerprint), call->fingerprint, LEDGER_HASH_BYTES);
 	/* ON CONFLICT would look for the key once more, and write more. */
 	PG_TRY();
 	{
