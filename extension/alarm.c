@@ -78,3 +78,16 @@ alarm_clear_meter(const Site *site, int32 meter_id, const char *kind)
 
 	return alarm_clear(site, &subject, kind);
 }
+
+void
+alarm_retell_meter(const Site *site, int32 meter_id, const char *kind, const char *detail)
+{
+	static DbQuery query = { "UPDATE prepay.alarm SET detail = $7 WHERE" ACTIVE " AND detail <> $7",
+							 7,
+							 { INT4OID, TEXTOID, INT4OID, INT4OID, INT4OID, TEXTOID, TEXTOID } };
+	AlarmSubject to = { .meter_id = meter_id };
+	const AlarmSubject *subject = &to;
+	Datum args[] = { SUBJECT_ARGS, CStringGetTextDatum(detail) };
+
+	db_run(&query, args);
+}

@@ -32,6 +32,9 @@ extern int64 alarm_raise(const Site *site, const AlarmSubject *subject, const ch
 						 const char *detail);
 /* False: none was active. */
 extern bool alarm_clear(const Site *site, const AlarmSubject *subject, const char *kind);
+/* Another detail for the alarm that is active; nobody is told again. */
+extern void alarm_retell_meter(const Site *site, int32 meter_id, const char *kind,
+							   const char *detail);
 extern bool alarm_is_active(const Site *site, const AlarmSubject *subject, const char *kind);
 
 extern int64 alarm_raise_meter(const Site *site, int32 meter_id, const char *kind, int level,

@@ -12,6 +12,7 @@
 #include "command.h"
 #include "db.h"
 #include "decide.h"
+#include "load.h"
 #include "reason.h"
 
 static bool
@@ -27,13 +28,13 @@ refuse(ControlCall *call, ControlRow *row, const RelayMeter *meter, const Supply
 	const char *why = reason_all(call->site, meter, facts, decision);
 
 	if (call->single)
-		ereport(ERROR,
-				(errcode(ERRCODE_PP_SUPPLY_REFUSED),
-				 errmsg("meter \"%s\" must stay off (%s)", meter->code,
-						supply_rule_name(decision->rule)),
-				 errdetail("%s", why),
-				 errhint(meter->locked ? "A supervisor can unlock it: action 'unlock'."
-									   : "Remove the cause; keep_on overrides the balance.")));
+		ereport(ERROR, (errcode(ERRCODE_PP_SUPPLY_REFUSED),
+						errmsg("meter \"%s\" must stay off (%s)", meter->code,
+							   supply_rule_name(decision->rule)),
+						errdetail("%s", why),
+						errhint(facts->locked || facts->overload_locked
+									? "A supervisor can unlock it: action 'unlock'."
+									: "Remove the cause; keep_on overrides the balance.")));
 	control_note(call, row, 0, "refused", why);
 }
 
@@ -105,7 +106,11 @@ order_server_meter(ControlCall *call, ControlRow *row, RelayMeter *meter)
 	if (is_action(call, "lock"))
 		facts.locked = true;
 	if (is_action(call, "unlock"))
+	{
+		load_unlock(call->site, meter);
+		decide_meter_facts(meter, call->site->now, &facts);
 		facts.locked = false;
+	}
 
 	supply_decide(&facts, &trial);
 	if ((is_action(call, "close") || is_action(call, "keep_on")) && trial.side == SIDE_OFF)

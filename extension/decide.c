@@ -66,9 +66,11 @@ account_facts(const Site *site, int32 account_id, TimestampTz moment, SupplyFact
 }
 
 void
-decide_meter_facts(const RelayMeter *meter, SupplyFacts *facts)
+decide_meter_facts(const RelayMeter *meter, TimestampTz moment, SupplyFacts *facts)
 {
 	facts->locked = meter->locked;
+	facts->overload_locked = meter->watch.overload.locked;
+	facts->overload_off = meter->watch.overload.until > moment;
 	facts->order = meter->order;
 	facts->schedule_off = meter->schedule != NULL;
 	facts->tenant_off = meter->tenant_off;
@@ -78,7 +80,7 @@ void
 decide_facts(const Site *site, const RelayMeter *meter, TimestampTz moment, SupplyFacts *facts)
 {
 	memset(facts, 0, sizeof(*facts));
-	decide_meter_facts(meter, facts);
+	decide_meter_facts(meter, moment, facts);
 	facts->has_account =
 		meter->account_id != 0 && account_balance(site, meter->account_id, &facts->balance);
 	if (facts->has_account)
@@ -87,13 +89,16 @@ decide_facts(const Site *site, const RelayMeter *meter, TimestampTz moment, Supp
 		facts->vacant_supply = strcmp(setting_text(site, "vacant_supply"), "on") == 0;
 }
 
-/* When tick() decides again: protections, part payments and schedules change by time alone. */
+/* When tick() decides again: by time alone protections, part payments and overloads end, and
+ * schedules switch. */
 static void
 keep_hold(const Site *site, RelayMeter *meter, const SupplyFacts *facts,
 		  const SupplyDecision *decision)
 {
 	TimestampTz until = meter->schedule_until == DT_NOBEGIN ? DT_NOEND : meter->schedule_until;
 
+	if (facts->overload_off)
+		until = Min(until, meter->watch.overload.until);
 	if (decision->rule == SUPPLY_HOLD || (decision->rule == SUPPLY_ON && facts->reconnected))
 		until = Min(until, facts->hold_may_end ? Min(facts->hold_until, site->now + HOLD_LOOK_US)
 											   : facts->hold_until);
@@ -244,7 +249,7 @@ supply_account(const Site *site, LevelAccount *account, int64 balance, bool by_b
 		n = relay_lock(site, meter_id, n, &meter);
 	for (i = 0; i < n; i++)
 	{
-		decide_meter_facts(&meter[i], &facts);
+		decide_meter_facts(&meter[i], site->now, &facts);
 		follow(site, &meter[i], &facts, 0);
 	}
 	if (balance > limit)
@@ -284,8 +289,12 @@ decide_observed(const Site *site, int32 meter_id, bool relay_closed, TimestampTz
 	RelayMeter *meter;
 
 	connect();
-	if (relay_lock(site, &meter_id, 1, &meter) == 1 &&
-		relay_seen(site, meter, relay_closed, read_at) && meter->is_prepaid)
+	if (relay_lock(site, &meter_id, 1, &meter) != 1)
+		elog(ERROR, "meter %d has no control row", meter_id);
+	/* Older than what is known: the next reading is compared with that again. */
+	if (!relay_seen(site, meter, relay_closed, read_at))
+		relay_show(site, meter, meter->observed == SIDE_ON);
+	else if (meter->is_prepaid)
 	{
 		RelayCause cause = { .reason = relay_closed ? "the relay was found closed"
 													: "the relay was found open" };

@@ -47,7 +47,8 @@ extern void decide_meter(const Site *site, int32 meter_id);
 extern void decide_locked_meter(const Site *site, struct RelayMeter *meter, TimestampTz not_before);
 
 /* Of these facts, those of the meter itself. */
-extern void decide_meter_facts(const struct RelayMeter *meter, struct SupplyFacts *facts);
+extern void decide_meter_facts(const struct RelayMeter *meter, TimestampTz moment,
+							   struct SupplyFacts *facts);
 /* What the supply rule goes by, as visible now, with the policies of a moment. */
 extern void decide_facts(const Site *site, const struct RelayMeter *meter, TimestampTz moment,
 						 struct SupplyFacts *facts);

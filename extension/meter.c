@@ -18,6 +18,11 @@ PG_FUNCTION_INFO_V1(prepay_meter_added);
 PG_FUNCTION_INFO_V1(prepay_meter_changes);
 PG_FUNCTION_INFO_V1(prepay_refuse_change);
 
+/* In W, rounded up so that a limit is never 0; -1 for a check meter, which has none. */
+#define POWER_LIMIT_W                                                                  \
+	"CASE WHEN m.purpose = 'check' THEN -1 ELSE ceil(m.power_limit_kw * 1000)::bigint" \
+	" END AS power_limit_w"
+
 void
 meter_refresh(const Site *site, int32 meter_id)
 {
@@ -27,8 +32,10 @@ meter_refresh(const Site *site, int32 meter_id)
 		"UPDATE prepay.meter_state s SET account_id = f.account_id, term_from = f.term_from,"
 		" ratio_e6 = (f.ratio * 1000000)::bigint, register_max_wh = (f.register_max * 1000)::bigint,"
 		" reverse_add = f.reverse_energy = 'add', rated_w = (f.rated_kw * 1000)::bigint,"
+		" power_limit_w = f.power_limit_w,"
 		" facts_from = greatest(f.facts_from, f.term_from, f.left_at), tariff_until = '-infinity'"
-		" FROM (SELECT m.site_id, m.meter_id, m.rated_kw, t.ratio, t.register_max,"
+		" FROM (SELECT m.site_id, m.meter_id, m.rated_kw, " POWER_LIMIT_W
+		", t.ratio, t.register_max,"
 		"  t.reverse_energy, t.valid_from AS facts_from, o.account_id, o.valid_from AS term_from,"
 		"  (SELECT max(l.valid_to) FROM prepay.account_meter l WHERE l.site_id = m.site_id"
 		"   AND l.meter_id = m.meter_id AND l.valid_to < 'infinity') AS left_at"
@@ -89,9 +96,10 @@ prepay_meter_added(PG_FUNCTION_ARGS)
 	};
 	static DbQuery state = {
 		"INSERT INTO prepay.meter_state (site_id, meter_id, ratio_e6, register_max_wh, reverse_add,"
-		" rated_w, facts_from, tariff_until) SELECT site_id, meter_id, (ratio * 1000000)::bigint,"
-		" (register_max * 1000)::bigint, reverse_energy = 'add', (rated_kw * 1000)::bigint,"
-		" '-infinity', '-infinity' FROM prepay.meter WHERE site_id = $1 AND meter_id = $2",
+		" rated_w, power_limit_w, facts_from, tariff_until) SELECT site_id, meter_id,"
+		" (ratio * 1000000)::bigint, (register_max * 1000)::bigint, reverse_energy = 'add',"
+		" (rated_kw * 1000)::bigint, " POWER_LIMIT_W ", '-infinity', '-infinity'"
+		" FROM prepay.meter m WHERE site_id = $1 AND meter_id = $2",
 		2,
 		{ INT4OID, INT4OID }
 	};

@@ -11,8 +11,11 @@
 #include "code.h"
 #include "db.h"
 #include "decide.h"
+#include "flow.h"
 #include "jsonb_doc.h"
+#include "load.h"
 #include "lock.h"
+#include "mismatch.h"
 #include "owner.h"
 #include "relay.h"
 #include "tariff_store.h"
@@ -126,6 +129,9 @@ hand_over(const Site *site, int32 old, int32 new, TimestampTz effective)
 	if (db_run(&tariff, args) == 1 && (tariff_id = db_int32_or(0, 1, 0)) != 0)
 		tariff_assign(site, "meter", new, tariff_id, effective);
 	(void) relay_lock(site, both, lengthof(both), &meter);
+	load_hand_over(site, &meter[old > new], &meter[old < new]);
+	mismatch_forget(site, &meter[old > new]);
+	flow_closed(site, &meter[old > new]);
 	db_run(&take, args);
 	db_run(&leave, args);
 }

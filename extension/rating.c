@@ -4,6 +4,7 @@
  *   transition table → readings by meter → believed or held (accept)
  *     → intervals → pieces → lines (rate) → sealed days (seal) → entries (ledger)
  *     → balance → alarms, supply, commands (decide)
+ *   what it says besides energy → alarms, supply, commands (sample)
  *
  * One call rates the whole statement and writes in bulk. Locks are taken in the
  * order of lock.h; the rows of a meter that belongs to an account are protected
@@ -353,6 +354,7 @@ take_reading(RatingRun *run, Meter *meter, const Reading *reading)
 		}
 		take_next(run, meter, reading, &step);
 	}
+	sample_reading(&run->samples, meter, reading, &step);
 	believe(meter, reading);
 }
 
@@ -632,6 +634,7 @@ rate_site(const Site *site, const Reading *reading, int n)
 		if (n_id == 0 || meter_id[n_id - 1] != reading[i].meter_id)
 			meter_id[n_id++] = reading[i].meter_id;
 	rating_begin(&run, site);
+	sample_begin(&run.samples, site);
 	account = account_lock_by_meters(site, meter_id, n_id, &n_account);
 	if (n_account == 0)
 		account = lock_with_former(site, meter_id, n_id, &n_account);
@@ -661,6 +664,7 @@ rate_site(const Site *site, const Reading *reading, int n)
 	rerate_store_later(site, &run.later);
 	finish_unowned(site, unowned, n_unowned);
 	report_relays(site, &map);
+	sample_finish(&run.samples);
 }
 
 /* AFTER INSERT FOR EACH STATEMENT trigger of prepay.reading, new rows as new_readings. */

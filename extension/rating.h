@@ -6,6 +6,7 @@
 
 #include "accept.h"
 #include "ledger.h"
+#include "sample.h"
 #include "state.h"
 #include "usage.h"
 
@@ -32,6 +33,7 @@ typedef struct RatingRun
 	RatePositionVec positions; /* of the account being walked */
 	Account *account;		   /* locked accounts, ascending */
 	int n_account;
+	Samples samples;
 	RerateLater later; /* accounts that are not locked and have to be rated again */
 } RatingRun;
 

@@ -9,6 +9,7 @@
 #include "code.h"
 #include "db.h"
 #include "decide.h"
+#include "load.h"
 #include "money.h"
 #include "protect.h"
 #include "state.h"
@@ -62,7 +63,7 @@ cause_text(const Site *site, const RelayMeter *meter, const SupplyFacts *facts,
 		case CAUSE_LOCKED:
 			return with_note("the meter is locked", NULL, meter->locked_reason);
 		case CAUSE_OVERLOAD_LOCKED:
-			return pstrdup("the meter is locked: its restores after overload are used up");
+			return load_reason(site, meter);
 		case CAUSE_KEEP_ON:
 			return with_note("keep-on was ordered", meter->order_by, meter->order_reason);
 		case CAUSE_FORCED_OFF:
@@ -72,7 +73,7 @@ cause_text(const Site *site, const RelayMeter *meter, const SupplyFacts *facts,
 		case CAUSE_SUSPENDED:
 			return pstrdup("the account is suspended");
 		case CAUSE_OVERLOAD:
-			return pstrdup("the load was above the limit");
+			return load_reason(site, meter);
 		case CAUSE_SCHEDULE:
 			return psprintf("switching schedule %s says off until %s", meter->schedule,
 							protect_time_text(site, meter->schedule_until));

@@ -175,7 +175,7 @@ put_meter(const Rehearsal *rehearsal, const RelayMeter *meter)
 	const char *outcome = "spared";
 	int i;
 
-	decide_meter_facts(meter, &facts);
+	decide_meter_facts(meter, rehearsal->moment, &facts);
 	supply_decide(&facts, &decision);
 	if (decision.side == SIDE_OFF)
 		outcome = relay_effective(meter) == SIDE_OFF ? "off" : "cut";

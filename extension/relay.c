@@ -28,9 +28,10 @@
 
 #include "utils/builtins.h"
 
-#include "alarm.h"
 #include "command.h"
 #include "db.h"
+#include "flow.h"
+#include "mismatch.h"
 #include "schedule.h"
 
 #define NOT_SEEN_US (INT64CONST(15) * 60 * USECS_PER_SEC)
@@ -45,9 +46,9 @@
 	" c.locked, c.locked_reason, c.order_kind, c.order_by, c.order_reason, c.desired,"            \
 	" c.desired_why, c.commanded, c.commanded_at, c.acknowledged, c.acknowledged_at, c.observed," \
 	" c.observed_at, q.command_id, q.action, f.command_id, f.action,"                             \
-	" c.hold_until, c.tenant_off"                                                                 \
-	" FROM prepay.meter m"                                                                        \
+	" c.hold_until, c.tenant_off, " METER_WATCH_COLUMNS " FROM prepay.meter m"                    \
 	" LEFT JOIN prepay.meter_control c ON c.site_id = m.site_id AND c.meter_id = m.meter_id"      \
+	" LEFT JOIN prepay.meter_watch w ON w.site_id = m.site_id AND w.meter_id = m.meter_id"        \
 	" LEFT JOIN prepay.meter_model mm ON mm.code = m.model"                                       \
 	" LEFT JOIN LATERAL (SELECT t.account_id FROM prepay.account_meter t"                         \
 	" WHERE t.site_id = m.site_id AND t.meter_id = m.meter_id AND t.valid_from <= $3"             \
@@ -119,6 +120,7 @@ read_row(uint64 row, RelayMeter *meter)
 	meter->hold_until = db_time_or(row, 28, DT_NOBEGIN);
 	meter->tenant_off = db_bool(row, 29);
 	meter->schedule_until = DT_NOBEGIN;
+	meter_watch_read(row, 30, &meter->watch);
 }
 
 int
@@ -393,6 +395,10 @@ relay_commanded(const Site *site, RelayMeter *meter, SupplySide side)
 							 4,
 							 { INT4OID, INT4OID, TEXTOID, TIMESTAMPTZOID } };
 
+	if (side != meter->commanded)
+		mismatch_forget(site, meter);
+	if (side == SIDE_ON)
+		flow_closed(site, meter);
 	set_state(site, &query, meter, side, site->now);
 	meter->commanded = side;
 	meter->commanded_at = site->now;
@@ -411,25 +417,8 @@ relay_acknowledged(const Site *site, RelayMeter *meter, SupplySide side)
 	set_state(site, &query, meter, side, site->now);
 	meter->acknowledged = side;
 	meter->acknowledged_at = site->now;
-}
-
-/*
- * A relay that is not where the meter confirmed to have put it is an alarm; one
- * that is where it was told to be ends it. Nothing is judged while a command flies.
- */
-static void
-judge(const Site *site, const RelayMeter *meter)
-{
-	if (meter->commanded == SIDE_NONE || meter->flying_id != 0)
-		return;
-	if (meter->observed == meter->commanded)
-		(void) alarm_clear_meter(site, meter->meter_id, "relay_mismatch");
-	else if (meter->acknowledged == meter->commanded &&
-			 meter->acknowledged_at >= meter->commanded_at)
-		(void) alarm_raise_meter(site, meter->meter_id, "relay_mismatch", ALARM_CRITICAL,
-								 psprintf("The relay was switched %s and confirmed so, but is %s.",
-										  supply_side_name(meter->commanded),
-										  supply_side_name(meter->observed)));
+	if (side == SIDE_OFF)
+		flow_opened(site, meter, site->now);
 }
 
 bool
@@ -445,7 +434,15 @@ relay_seen(const Site *site, RelayMeter *meter, bool closed, TimestampTz at)
 	meter->observed = closed ? SIDE_ON : SIDE_OFF;
 	meter->observed_at = at;
 	set_state(site, &query, meter, meter->observed, at);
-	judge(site, meter);
+	if (meter->observed == SIDE_OFF)
+		flow_opened(site, meter, at);
+	else if (meter->desired != SIDE_OFF)
+		flow_closed(site, meter);
+	mismatch_sighting(site, meter,
+					  meter->observed == meter->commanded ? NULL
+					  : closed							  ? "is found on"
+														  : "is found off",
+					  at);
 	return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include "site.h"
 #include "supply.h"
+#include "meter_watch.h"
 
 typedef struct RelayMeter
 {
@@ -40,6 +41,7 @@ typedef struct RelayMeter
 	bool tenant_off;			/* switched off by the tenant */
 	char *schedule;				/* switching schedule that has it off; NULL: none */
 	TimestampTz schedule_until; /* when schedules next change; DT_NOBEGIN: none is for it */
+	MeterWatch watch;
 } RelayMeter;
 
 /* Who wants a relay command and why. */

@@ -18,6 +18,7 @@
 #include "command.h"
 #include "decide.h"
 #include "lock.h"
+#include "mismatch.h"
 #include "relay.h"
 
 PG_FUNCTION_INFO_V1(prepay_report_command);
@@ -146,14 +147,13 @@ requeue(const Attempt *attempt, const char *status, bool verify)
 }
 
 static void
-raise_mismatch(const Attempt *attempt, const char *what)
+raise_mismatch(const Attempt *attempt, RelayMeter *meter, const char *what)
 {
 	char *error = result_string(attempt, "error");
 
-	(void) alarm_raise_meter(attempt->site, attempt->meter_id, "relay_mismatch", ALARM_CRITICAL,
-							 psprintf("Command %lld (%s) %s%s%s.", (long long) attempt->command_id,
-									  attempt->action, what, error ? ": " : "",
-									  error ? error : ""));
+	mismatch_refused(attempt->site, meter,
+					 psprintf("Command %lld (%s) %s%s%s.", (long long) attempt->command_id,
+							  attempt->action, what, error ? ": " : "", error ? error : ""));
 }
 
 /* Certainly not carried out: try again unless nobody wants it any more. */
@@ -172,7 +172,7 @@ retry(const Attempt *attempt, RelayMeter *meter)
 		return requeue(attempt, "queued", false);
 	if (command_is_relay(attempt->action))
 	{
-		raise_mismatch(attempt, "failed for good");
+		raise_mismatch(attempt, meter, "failed for good");
 		relay_decide_at(attempt->site, meter->meter_id,
 						GetCurrentTimestamp() + COMMAND_RETRY_S * USECS_PER_SEC);
 	}
@@ -202,7 +202,7 @@ settle_relay(const Attempt *attempt, RelayMeter *meter)
 			break;
 		case OUTCOME_REFUSED:
 			status = finish(attempt, "refused");
-			raise_mismatch(attempt, "was refused by the meter");
+			raise_mismatch(attempt, meter, "was refused by the meter");
 			break;
 		case OUTCOME_EXPIRED:
 			status = finish(attempt, "expired");
@@ -221,7 +221,7 @@ settle_relay(const Attempt *attempt, RelayMeter *meter)
 	if (seen != SIDE_NONE)
 		(void) relay_seen(attempt->site, meter, seen == SIDE_ON, seen_at(attempt));
 	if (outcome == OUTCOME_DONE && seen == SIDE_NONE)
-		(void) alarm_clear_meter(attempt->site, meter->meter_id, "relay_mismatch");
+		mismatch_sighting(attempt->site, meter, NULL, attempt->site->now);
 	/* A refusal stands until something changes; asking again at once would only be refused again.
 	 */
 	if (outcome != OUTCOME_REFUSED && strcmp(status, "failed") != 0)

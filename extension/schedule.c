@@ -1,6 +1,7 @@
 #include "schedule.h"
 
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "db.h"
@@ -13,6 +14,7 @@ typedef struct Schedule
 {
 	int32 schedule_id;
 	char *code;
+	int64 cap_w; /* 0: it switches off */
 	Window window;
 	PolicyDays days;
 } Schedule;
@@ -20,13 +22,15 @@ typedef struct Schedule
 typedef struct ScheduleSet
 {
 	int n;
+	bool has_off;
 	Schedule *item; /* by schedule_id */
 } ScheduleSet;
 
-#define SELECT_SCHEDULES                                                    \
-	"SELECT schedule_id, code, weekdays,"                                   \
-	" (extract(epoch FROM from_time) * 1000000)::bigint,"                   \
-	" (extract(epoch FROM to_time) * 1000000)::bigint, calendar, day_types" \
+#define SELECT_SCHEDULES                                                     \
+	"SELECT schedule_id, code, weekdays,"                                    \
+	" (extract(epoch FROM from_time) * 1000000)::bigint,"                    \
+	" (extract(epoch FROM to_time) * 1000000)::bigint, calendar, day_types," \
+	" COALESCE((cap_kw * 1000)::bigint, 0)"                                  \
 	" FROM prepay.switch_schedule WHERE site_id = $1 AND active ORDER BY schedule_id"
 
 static void
@@ -41,6 +45,7 @@ read_set(const Site *site, TimestampTz moment, MemoryContext memory, ScheduleSet
 	rows = SPI_tuptable;
 	MemoryContextSwitchTo(memory);
 	set->item = palloc0(sizeof(Schedule) * Max(set->n, 1));
+	set->has_off = false;
 	for (i = 0; i < set->n; i++)
 	{
 		Schedule *schedule = &set->item[i];
@@ -55,6 +60,8 @@ read_set(const Site *site, TimestampTz moment, MemoryContext memory, ScheduleSet
 		schedule->window.has_time = true;
 		schedule->window.from_us = db_int64(i, 4);
 		schedule->window.to_us = db_int64(i, 5);
+		schedule->cap_w = db_int64(i, 8);
+		set->has_off |= schedule->cap_w == 0;
 		calendar = db_text(i, 6);
 		types = db_value(i, 7, &no_types);
 		if (calendar == NULL)
@@ -139,9 +146,9 @@ apply(const Site *site, const Schedule *const *row, int n, TimestampTz moment, R
 	meter->schedule_until = until;
 }
 
-/* Which rows are for which meters: by meter, account, place and all below it, or site. */
-void
-schedule_apply(const Site *site, TimestampTz moment, RelayMeter *meter, int n)
+/* Rows for meters, by meter and row: by meter, account, place and all below it, or site. */
+static int
+select_rows(const Site *site, const int32 *meter_id, const int32 *account_id, int n)
 {
 	static DbQuery query = {
 		"WITH RECURSIVE base AS MATERIALIZED (SELECT u.meter_id, u.account_id, m.place_id"
@@ -158,16 +165,41 @@ schedule_apply(const Site *site, TimestampTz moment, RelayMeter *meter, int n)
 		3,
 		{ INT4OID, INT4ARRAYOID, INT4ARRAYOID }
 	};
+	Datum args[] = { Int32GetDatum(site->site_id), db_array_int32(meter_id, n),
+					 db_array_int32(account_id, n) };
+
+	return (int) db_run(&query, args);
+}
+
+/* Of the selected rows, those of one kind for the next meter; *next moves on behind them. */
+static int
+take_rows(const ScheduleSet *set, int32 meter_id, bool caps, int rows, int *next,
+		  const Schedule **row)
+{
+	int n = 0;
+
+	for (; *next < rows && db_int32(*next, 1) == meter_id; (*next)++)
+	{
+		const Schedule *schedule = find(set, db_int32(*next, 2));
+
+		if (schedule && (schedule->cap_w > 0) == caps)
+			row[n++] = schedule;
+	}
+	return n;
+}
+
+void
+schedule_apply(const Site *site, TimestampTz moment, RelayMeter *meter, int n)
+{
 	const ScheduleSet *set = n > 0 ? schedule_set(site, moment) : NULL;
 	const Schedule **row;
 	int32 *meter_id;
 	int32 *account_id;
-	Datum args[3];
 	int rows;
-	int i;
 	int next = 0;
+	int i;
 
-	if (set == NULL || set->n == 0)
+	if (set == NULL || !set->has_off)
 		return;
 	meter_id = palloc(sizeof(int32) * n);
 	account_id = palloc(sizeof(int32) * n);
@@ -176,20 +208,119 @@ schedule_apply(const Site *site, TimestampTz moment, RelayMeter *meter, int n)
 		meter_id[i] = meter[i].meter_id;
 		account_id[i] = meter[i].account_id;
 	}
-	args[0] = Int32GetDatum(site->site_id);
-	args[1] = db_array_int32(meter_id, n);
-	args[2] = db_array_int32(account_id, n);
-	rows = db_run(&query, args);
+	rows = select_rows(site, meter_id, account_id, n);
 	row = palloc(sizeof(Schedule *) * set->n);
 	for (i = 0; i < n; i++)
 	{
-		int n_row = 0;
+		int n_row = take_rows(set, meter[i].meter_id, false, rows, &next, row);
 
-		for (; next < rows && db_int32(next, 1) == meter[i].meter_id; next++)
-			if ((row[n_row] = find(set, db_int32(next, 2))) != NULL)
-				n_row++;
 		if (n_row > 0)
 			apply(site, row, n_row, moment, &meter[i]);
 	}
 	SPI_freetuptable(SPI_tuptable);
+}
+
+/* ---- caps ---- */
+
+typedef struct KnownCaps
+{
+	int32 site_id;
+	uint64 known_since; /* Site.known_since it belongs to; 0: to none */
+	bool has_caps;
+} KnownCaps;
+
+bool
+schedule_has_caps(const Site *site)
+{
+	static HTAB *table = NULL;
+	static DbQuery query = { "SELECT EXISTS (SELECT FROM prepay.switch_schedule"
+							 " WHERE site_id = $1 AND active AND action = 'cap')",
+							 1,
+							 { INT4OID } };
+	Datum arg = Int32GetDatum(site->site_id);
+	KnownCaps *known;
+	bool found;
+
+	if (table == NULL)
+	{
+		HASHCTL control = { .keysize = sizeof(int32), .entrysize = sizeof(KnownCaps) };
+
+		table = hash_create("prepay caps", 16, &control, HASH_ELEM | HASH_BLOBS);
+	}
+	known = hash_search(table, &site->site_id, HASH_ENTER, &found);
+	if (!found)
+		known->known_since = 0;
+	if (known->known_since != site->known_since)
+	{
+		known->known_since = 0;
+		db_run(&query, &arg);
+		known->has_caps = db_bool(0, 1);
+		known->known_since = site->known_since;
+	}
+	return known->has_caps;
+}
+
+/* The lowest cap in force of these rows; NULL: none. */
+static const Schedule *
+cap_by(const Site *site, const Schedule *const *row, int n, TimestampTz at, TimestampTz *until)
+{
+	const Schedule *lowest = NULL;
+	int i;
+
+	*until = DT_NOEND;
+	for (i = 0; i < n; i++)
+	{
+		int64 edge;
+
+		if (row[i]->cap_w == 0)
+			continue;
+		if (window_holds(&row[i]->window, site->zone, at, &edge) &&
+			(lowest == NULL || row[i]->cap_w < lowest->cap_w))
+			lowest = row[i];
+		*until = Min(*until, edge);
+	}
+	return lowest;
+}
+
+int64
+schedule_lowest_cap(const Site *site, TimestampTz at, TimestampTz *until)
+{
+	const ScheduleSet *set = schedule_set(site, site->now);
+	const Schedule **row = palloc(sizeof(Schedule *) * Max(set->n, 1));
+	const Schedule *lowest;
+	int i;
+
+	for (i = 0; i < set->n; i++)
+		row[i] = &set->item[i];
+	lowest = cap_by(site, row, set->n, at, until);
+	pfree(row);
+	return lowest ? lowest->cap_w : 0;
+}
+
+ScheduleCaps *
+schedule_caps(const Site *site, const int32 *meter_id, const int32 *account_id, int n)
+{
+	const ScheduleSet *set = schedule_set(site, site->now);
+	ScheduleCaps *caps = palloc(sizeof(ScheduleCaps) * n);
+	int rows = select_rows(site, meter_id, account_id, n);
+	int next = 0;
+	int i;
+
+	for (i = 0; i < n; i++)
+	{
+		caps[i].row = palloc(sizeof(Schedule *) * Max(set->n, 1));
+		caps[i].n = take_rows(set, meter_id[i], true, rows, &next, caps[i].row);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return caps;
+}
+
+int64
+schedule_cap(const Site *site, const ScheduleCaps *caps, TimestampTz at, const char **code)
+{
+	TimestampTz until;
+	const Schedule *lowest = cap_by(site, caps->row, caps->n, at, &until);
+
+	*code = lowest ? lowest->code : NULL;
+	return lowest ? lowest->cap_w : 0;
 }

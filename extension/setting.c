@@ -61,6 +61,7 @@ static const Setting settings[] = {
 	{ "min_sale", SETTING_MONEY, NULL, NULL, false },
 	{ "notice_max_hours", SETTING_NUMBER, "48", "0..8760", true },
 	{ "off_command_ttl", SETTING_INTERVAL, "15 minutes", NULL, false },
+	{ "overload_duration", SETTING_INTERVAL, NULL, NULL, false },
 	{ "overload_restore_delay", SETTING_INTERVAL, "5 minutes", NULL, false },
 	{ "overload_restores", SETTING_NUMBER, "3", "0..100", false },
 	{ "overload_samples", SETTING_NUMBER, "2", "1..100", false },

@@ -17,6 +17,7 @@ enum
 	METER_REGISTER_MAX,
 	METER_REVERSE_ADD,
 	METER_RATED_W,
+	METER_POWER_LIMIT,
 	METER_FACTS_FROM,
 	METER_TARIFF_ID,
 	METER_TARIFF_FROM,
@@ -27,6 +28,7 @@ enum
 	METER_KW,
 	METER_RELAY_CLOSED,
 	METER_OPEN_LINES,
+	METER_WATCHED,
 	N_METER_COLUMNS
 };
 
@@ -39,6 +41,7 @@ static DbRecord meter_record = {
 				[METER_REGISTER_MAX] = "register_max_wh",
 				[METER_REVERSE_ADD] = "reverse_add",
 				[METER_RATED_W] = "rated_w",
+				[METER_POWER_LIMIT] = "power_limit_w",
 				[METER_FACTS_FROM] = "facts_from",
 				[METER_TARIFF_ID] = "tariff_id",
 				[METER_TARIFF_FROM] = "tariff_from",
@@ -48,7 +51,8 @@ static DbRecord meter_record = {
 				[METER_REVERSE] = "reverse_wh",
 				[METER_KW] = "kw",
 				[METER_RELAY_CLOSED] = "relay_closed",
-				[METER_OPEN_LINES] = "open_lines" },
+				[METER_OPEN_LINES] = "open_lines",
+				[METER_WATCHED] = "watched" },
 };
 
 enum
@@ -121,6 +125,8 @@ fill_meter(uint64 row, int column, Meter *meter, Datum *open_lines)
 	meter->register_max_wh = int64_or(value, isnull, METER_REGISTER_MAX, 0);
 	meter->reverse_add = DatumGetBool(value[METER_REVERSE_ADD]);
 	meter->rated_w = int64_or(value, isnull, METER_RATED_W, 0);
+	meter->power_limit_w = int64_or(value, isnull, METER_POWER_LIMIT, 0);
+	meter->watched = DatumGetBool(value[METER_WATCHED]);
 	meter->facts_from = DatumGetTimestampTz(value[METER_FACTS_FROM]);
 	meter->tariff_id = int32_or(value, isnull, METER_TARIFF_ID, 0);
 	meter->tariff_from = int64_or(value, isnull, METER_TARIFF_FROM, DT_NOEND);

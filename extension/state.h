@@ -28,6 +28,8 @@ typedef struct Meter
 	int64 register_max_wh; /* 0: unknown */
 	bool reverse_add;
 	int64 rated_w;			/* 0: unknown */
+	int64 power_limit_w;	/* 0: the site's; -1: a check meter, never any */
+	bool watched;			/* each reading is looked at by sample.c */
 	TimestampTz facts_from; /* account, ratio, modulus and reverse rule hold from here on */
 	int32 tariff_id;		/* in force over [tariff_from, tariff_until); 0: none */
 	TimestampTz tariff_from;

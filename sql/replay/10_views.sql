@@ -137,7 +137,7 @@ FROM prepay.site s
 	LEFT JOIN prepay.place p ON p.site_id = a.site_id AND p.place_id = a.place_id
 	CROSS JOIN LATERAL (SELECT prepay.balance(a.site_id, a.account_id) AS balance) b
 	CROSS JOIN LATERAL (SELECT max(n.last_read_at) AS last_read_at, count(*) AS meters,
-			count(*) FILTER (WHERE c.desired = 'off') AS meters_cut, sum(n.kw) AS kw,
+			count(*) FILTER (WHERE c.desired = 'off') AS meters_cut, round(sum(n.kw * n.ratio_e6) / 1000000, 3) AS kw,
 			bool_or(n.contact = 'lost' OR g.contact = 'lost') AS lost
 		FROM prepay.meter_state n
 			JOIN prepay.meter_control c USING (site_id, meter_id)
@@ -160,11 +160,14 @@ SELECT s.code AS site, m.code AS meter, a.code AS account, a.customer, p.code AS
 	c.order_kind AS operator_order, c.locked, m.purpose, m.prepay_mode, m.model, g.code AS gateway,
 	m.unit_id, n.contact, n.contact_since, m.ratio, m.name, m.circuit,
 	CASE WHEN a.account_id IS NOT NULL THEN prepay.balance(a.site_id, a.account_id) END AS balance,
-	s.currency
+	s.currency, round(n.kw * n.ratio_e6 / 1000000, 3) AS load_kw, m.power_limit_kw,
+	CASE WHEN w.overload_until > prepay.now() THEN w.overload_until END AS overload_until,
+	CASE WHEN w.overload_locked OR w.overload_at > prepay.now() - interval '24 hours' THEN w.overload_trips ELSE 0 END AS overload_trips, COALESCE(w.overload_locked, false) AS overload_locked
 FROM prepay.site s
 	JOIN prepay.meter m USING (site_id)
 	JOIN prepay.meter_state n USING (site_id, meter_id)
 	JOIN prepay.meter_control c USING (site_id, meter_id)
+	LEFT JOIN prepay.meter_watch w ON w.site_id = m.site_id AND w.meter_id = m.meter_id
 	LEFT JOIN prepay.account a ON a.site_id = n.site_id AND a.account_id = n.account_id
 	LEFT JOIN prepay.account_state t ON t.site_id = n.site_id AND t.account_id = n.account_id
 	LEFT JOIN prepay.place p ON p.site_id = m.site_id AND p.place_id = COALESCE(m.place_id, a.place_id)

@@ -61,6 +61,31 @@ CREATE INDEX meter_control_decide ON prepay.meter_control (site_id, decide_at)
 CREATE INDEX meter_control_hold ON prepay.meter_control (site_id, hold_until)
 	WHERE hold_until IS NOT NULL;
 
+-- What readings have shown of a meter's load and relay and is not settled; few meters have a row.
+CREATE TABLE prepay.meter_watch (
+	site_id int NOT NULL,
+	meter_id int NOT NULL,
+	over_samples int NOT NULL DEFAULT 0,
+	over_since timestamptz,
+	over_last timestamptz,
+	overload_w bigint,
+	overload_limit_w bigint,
+	overload_at timestamptz,
+	overload_until timestamptz,
+	overload_trips int NOT NULL DEFAULT 0,
+	overload_locked boolean NOT NULL DEFAULT false,
+	contrary_samples int NOT NULL DEFAULT 0,
+	contrary_since timestamptz,
+	contrary_last timestamptz,
+	open_since timestamptz,
+	flow_from timestamptz,
+	flow_last timestamptz,
+	flow_wh bigint NOT NULL DEFAULT 0,
+	flow_still int NOT NULL DEFAULT 0,
+	PRIMARY KEY (site_id, meter_id),
+	FOREIGN KEY (site_id, meter_id) REFERENCES prepay.meter
+) WITH (fillfactor = 80);
+
 CREATE TABLE prepay.command (
 	site_id int NOT NULL,
 	command_id bigint GENERATED ALWAYS AS IDENTITY,

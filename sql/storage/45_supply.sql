@@ -45,7 +45,7 @@ CREATE TABLE prepay.supply_policy (
 		(pg_catalog.num_nonnulls(weekdays, from_time, calendar, grace, stale_after) > 0 OR notice OR dispute))
 );
 
--- Timed switching: off from a local time to a local time.
+-- Timed switching: off, or a cap on the load, from a local time to a local time.
 CREATE TABLE prepay.switch_schedule (
 	site_id int NOT NULL REFERENCES prepay.site,
 	schedule_id int GENERATED ALWAYS AS IDENTITY,
@@ -63,6 +63,9 @@ CREATE TABLE prepay.switch_schedule (
 	from_time time NOT NULL,
 	to_time time NOT NULL,
 	note text,
+	action text NOT NULL DEFAULT 'off' CONSTRAINT switch_schedule_action_known CHECK (action IN ('off', 'cap')),
+	cap_kw numeric CONSTRAINT switch_schedule_cap_kw_range
+		CHECK (cap_kw > 0 AND cap_kw <= 1000000 AND cap_kw = pg_catalog.round(cap_kw, 3)),
 	PRIMARY KEY (site_id, schedule_id),
 	CONSTRAINT switch_schedule_code_unique UNIQUE (site_id, code),
 	CONSTRAINT switch_schedule_place_exists FOREIGN KEY (site_id, place_id) REFERENCES prepay.place,
@@ -70,6 +73,7 @@ CREATE TABLE prepay.switch_schedule (
 	CONSTRAINT switch_schedule_meter_exists FOREIGN KEY (site_id, meter_id) REFERENCES prepay.meter,
 	CONSTRAINT switch_schedule_one_target CHECK (pg_catalog.num_nonnulls(place_id, account_id, meter_id) <= 1),
 	CONSTRAINT switch_schedule_takes_time CHECK (from_time <> to_time),
+	CONSTRAINT switch_schedule_cap_has_kw CHECK ((action = 'cap') = (cap_kw IS NOT NULL)),
 	CONSTRAINT switch_schedule_day_types_of_calendar CHECK (day_types IS NULL OR calendar IS NOT NULL)
 );
 

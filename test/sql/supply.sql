@@ -99,6 +99,7 @@ SELECT meter, action, status FROM pg_temp.commands WHERE meter IN ('M5', 'M6', '
 SET prepay.now = '2026-03-01 05:00+08';
 INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, relay_closed) VALUES (1, 1, '2026-03-01 05:00+08', 10, false);
 SELECT action, status, reason FROM pg_temp.commands WHERE meter = 'M1' AND status = 'queued';
+-- Seen once it is no alarm yet (relay_alarm.sql).
 SELECT meter, kind, detail FROM prepay.alarm_active WHERE meter = 'M1';
 
 -- A meter nobody can reach is decided all the same, and has no command.

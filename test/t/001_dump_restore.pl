@@ -51,6 +51,21 @@ $node->safe_psql('town', q{
 	SELECT prepay.ingest('town/gw', '00000000-0000-0000-0000-000000000001', 5, '{1}', '{2026-03-01 23:45+08}', '{250}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{NULL}');
 	SELECT prepay.tick();
 });
+# A meter locked after overload, one off by it, and one that the next sample would trip.
+$node->safe_psql('town', q{
+	SELECT prepay.sell('town/A' || n, 9999, 'rich' || n) FROM generate_series(1, 3) AS n;
+	SELECT prepay.set_setting('town', 'overload_restores', '1'), prepay.set_setting('town', 'poll_interval', '1 hour');
+	UPDATE prepay.meter SET power_limit_kw = 9 WHERE site_id = 1 AND meter_id IN (2, 5, 6);
+	INSERT INTO prepay.switch_schedule (site_id, code, from_time, to_time, action, cap_kw) VALUES (1, 'night', '22:00', '06:00', 'cap', 5);});
+foreach my $minute (10, 20, 30, 40)
+{
+	set_clock($node, "2026-03-02T00:$minute:00+08");
+	$node->safe_psql('town', qq{SELECT prepay.tick();
+		INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, kw, relay_closed) SELECT site_id, meter_id, '2026-03-02 00:$minute+08', register_wh / 1000.0, 6, true
+		FROM prepay.meter_state WHERE site_id = 1 AND (meter_id = 2 OR meter_id = 5 AND $minute >= 30 OR meter_id = 6 AND $minute = 40);});
+}
+is($node->safe_psql('town', q{SELECT string_agg(format('%s %s %s', meter, desired_why, overload_trips), ', ' ORDER BY meter) FROM prepay.meter_status WHERE site = 'town' AND meter IN ('M2', 'M5', 'M6')}),
+	'M2 locked 2, M5 overload_off 1, M6 on 0', 'overload before the dump');
 healthy($node, 'town', 'before the dump');
 
 # Everything a restored database has to have the same, one row a line.
@@ -69,6 +84,8 @@ my @facts = (
 	[ 'keys', 'SELECT * FROM prepay.posting ORDER BY 1, 2' ],
 	[ 'spools', 'SELECT * FROM prepay.agent_spool' ],
 	[ 'account states', 'SELECT * FROM prepay.account_state ORDER BY 1, 2' ],
+	[ 'watched meters', 'SELECT * FROM prepay.meter_watch ORDER BY 1, 2' ],
+	[ 'supply decisions', q{SELECT * FROM prepay.supply_decision('town/place:八号楼') ORDER BY meter} ],
 	[ 'meter states', 'SELECT * FROM prepay.meter_state ORDER BY 1, 2' ],
 	[ 'templates', 'SELECT * FROM prepay.receipt_template ORDER BY 1, 2, 3' ],
 	[ 'prints', 'SELECT * FROM prepay.receipt_print ORDER BY 1, 2, 3, 4' ],
@@ -104,7 +121,7 @@ sub same_books
 }
 
 # Into another cluster: roles first, then the database, stopping at the first error.
-my $other = new_server('other', clock => '2026-03-02T00:00:00+08');
+my $other = new_server('other', clock => '2026-03-02T00:40:00+08');
 my $folder = PostgreSQL::Test::Utils::tempdir();
 
 $node->command_ok([ 'pg_dumpall', '--roles-only', '-f', "$folder/roles.sql" ], 'pg_dumpall --roles-only');
