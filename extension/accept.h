@@ -27,6 +27,8 @@ typedef struct Reading
 	bool has_kw;
 	Datum kw;
 	int relay_closed; /* -1 not read, 0 open, 1 closed */
+	const void *row;  /* reading_encode(), row_bytes long */
+	int row_bytes;
 } Reading;
 
 /* How much the registers moved between two believed readings. */

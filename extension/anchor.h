@@ -8,7 +8,8 @@
 
 /* Write the day's anchor when it is due; also to the server log. */
 extern void anchor_tick(const Site *site);
-/* What is wrong with a site's anchors, one text a fault; NULL-terminated, palloc'ed. */
-extern char **anchor_faults(const Site *site);
+/* Told what is wrong with a site's anchors, one text a fault. */
+typedef void (*AnchorFault)(void *context, const char *fault);
+extern void anchor_look(const Site *site, AnchorFault told, void *context);
 
 #endif

@@ -200,7 +200,8 @@ db_rows(const DbRowsQuery *query, int n)
 	return rows;
 }
 
-/* "$4 AS kwh" as "unnest($4) AS kwh", for the parameters after the first n_fixed. */
+/* "$4 AS kwh" as "unnest($4) AS kwh", for the parameters after the first
+ * n_fixed. */
 static char *
 over_arrays(const char *sql, int n_fixed)
 {
@@ -371,7 +372,8 @@ db_record(uint64 row, int column, DbRecord *record, Datum *value, bool *isnull)
 	bool all_null[MAX_TABLE_COLUMNS];
 	int i;
 
-	/* Entries of the type cache stay for ever; their descriptors change with the table. */
+	/* Entries of the type cache stay for ever; their descriptors change with the
+	 * table. */
 	if (record->type == NULL || record->type->tupDesc == NULL ||
 		record->type->type_id != HeapTupleHeaderGetTypeId(header) ||
 		record->type->tupDesc_identifier != record->layout)
@@ -468,7 +470,8 @@ db_array(const Datum *value, const bool *isnull, int n, Oid type)
 											  length, by_value, align));
 }
 
-/* Fixed-width arrays are laid out directly: the ingest path builds several a batch. */
+/* Fixed-width arrays are laid out directly: the ingest path builds several a
+ * batch. */
 static ArrayType *
 fixed_array(int n, Oid type, int width)
 {
@@ -536,14 +539,59 @@ numeric_from_text(const char *text)
 							   Int32GetDatum(-1));
 }
 
+/*
+ * The stored form of a short numeric: a word with sign, scale and weight, then
+ * digits of base 10 000, the first of weight `weight`. False: another form, or
+ * one that has to be rounded.
+ */
+#define SHORT_FORM 0x8000
+#define SHORT_FORM_MASK 0xC000
+#define SHORT_NEGATIVE 0x2000
+#define SHORT_SCALE(word) (((word) >> 7) & 0x3F)
+#define SHORT_WEIGHT(word) (((word) &0x40 ? ~0x3F : 0) | ((word) &0x3F))
+
+static bool
+short_to_milli(Datum numeric, int64 *milli)
+{
+	/* Of a digit of weight 0, 1, 2: values below 10^12. */
+	static const int64 unit[] = { 1000, 10000000, INT64CONST(100000000000) };
+	const struct varlena *stored = PG_DETOAST_DATUM_PACKED(numeric);
+	const char *at = VARDATA_ANY(stored);
+	int n = VARSIZE_ANY_EXHDR(stored) / sizeof(uint16) - 1;
+	int64 value = 0;
+	uint16 head;
+	uint16 digit;
+	int weight;
+	int i;
+
+	memcpy(&head, at, sizeof(head));
+	weight = SHORT_WEIGHT(head);
+	if ((head & SHORT_FORM_MASK) != SHORT_FORM || SHORT_SCALE(head) > 3 ||
+		weight >= (int) lengthof(unit) || weight - n + 1 < -1)
+		return false;
+	for (i = 0; i < n; i++)
+	{
+		memcpy(&digit, at + (i + 1) * sizeof(digit), sizeof(digit));
+		value += weight - i < 0 ? digit / 10 : digit * unit[weight - i];
+	}
+	*milli = head & SHORT_NEGATIVE ? -value : value;
+	return true;
+}
+
 bool
 numeric_to_milli(Datum numeric, int64 *milli)
 {
-	/* 12 integer digits and 3 decimals always fit; what has more digits is out of range. */
-	const char *text = numeric_text(numeric);
-	bool negative = *text == '-';
+	/* 12 integer digits and 3 decimals always fit; what has more digits is out of
+	 * range. */
+	const char *text;
+	bool negative;
 	int64 value = 0;
 	int decimals = -1;
+
+	if (short_to_milli(numeric, milli))
+		return true;
+	text = numeric_text(numeric);
+	negative = *text == '-';
 
 	for (text += negative; *text; text++)
 	{

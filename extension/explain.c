@@ -281,6 +281,7 @@ add_charges(Explain *explain, const Account *account, const RerateResult *result
 {
 	BillVec bill = { 0 };
 	BillVec standing = { 0 };
+	StandingRules rules = { 0 };
 	int i;
 
 	if (rate_bill(result->lines.item, result->lines.n, &account->extra, &result->before, &bill) !=
@@ -291,7 +292,7 @@ add_charges(Explain *explain, const Account *account, const RerateResult *result
 			add_charge(explain, EXPLAIN_SURCHARGE, &bill.item[i]);
 	/* Standing charges are due once the day is sealed. */
 	rerate_standing(explain->site, account, explain->first_day,
-					Min(explain->end_day, account->sealed_to), &standing);
+					Min(explain->end_day, account->sealed_to), &rules, &standing);
 	for (i = 0; i < standing.n; i++)
 		add_charge(explain, EXPLAIN_STANDING, &standing.item[i]);
 }

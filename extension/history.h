@@ -87,6 +87,9 @@ extern int history_terms(const History *history, int32 account_id, const Term **
  */
 extern void history_range(const MeterHistory *meter, TimestampTz from, TimestampTz to, int *begin,
 						  int *end);
+/* The meter the account had first in [from, to), of several the lowest; 0: it had none. */
+extern int32 history_first_meter(const History *history, int32 account_id, TimestampTz from,
+								 TimestampTz to);
 /*
  * Supply was off: meters of the account were seen with an open relay in [from, to), and
  * none with a closed one. All readings count for that.

@@ -84,6 +84,22 @@ history_reading_at(const MeterHistory *meter, TimestampTz time)
 	return found;
 }
 
+int32
+history_first_meter(const History *history, int32 account_id, TimestampTz from, TimestampTz to)
+{
+	const Term *term;
+	const Term *first = NULL;
+	int n = history_terms(history, account_id, &term);
+	int i;
+
+	/* Terms go by meter. */
+	for (i = 0; i < n; i++)
+		if (term[i].from < to && term[i].to > from &&
+			(first == NULL || Max(term[i].from, from) < Max(first->from, from)))
+			first = &term[i];
+	return first ? first->meter_id : 0;
+}
+
 bool
 history_shows_cut(const History *history, int32 account_id, TimestampTz from, TimestampTz to)
 {

@@ -9,7 +9,8 @@
  *   it the same way, in the entries that have them; debt_after is never negative.
  *   hash(n) = SHA-256(hash(n - 1) || canonical encoding of row n); hash(0) is 32
  *   zero bytes. The encoding is versioned, prefixes every field with its length
- *   and writes times as microseconds, so it does not depend on any setting.
+ *   and writes times as microseconds, so it does not depend on any setting. Of an
+ *   entry that books usage it ends with the digest of the lines booked with it.
  *
  * A crash at any point leaves either all of a statement's entries and the moved
  * heads, or nothing: both are written in one transaction.
@@ -24,17 +25,19 @@
 
 #include "auth.h"
 #include "db.h"
+#include "digest.h"
 #include "login.h"
 
 #define ENCODING_VERSION "1"
 
 typedef struct PostedEntry
 {
-	int32 account_id;
+	Account *account;
 	int32 seq;
 	LedgerEntry entry;
 	int64 balance_minor;
 	int64 debt_after_minor;
+	uint8 usage[DIGEST_BYTES];
 	uint8 hash[LEDGER_HASH_BYTES];
 } PostedEntry;
 
@@ -62,6 +65,16 @@ put_number(StringInfo out, int64 number)
 
 	(void) pg_lltoa(number, text);
 	put_text(out, text);
+}
+
+static void
+put_digest(StringInfo out, const uint8 *digest)
+{
+	char hex[DIGEST_BYTES * 2 + 1];
+
+	if (digest)
+		hex[hex_encode((const char *) digest, DIGEST_BYTES, hex)] = '\0';
+	put_text(out, digest ? hex : NULL);
 }
 
 void
@@ -94,6 +107,7 @@ ledger_hash(const uint8 *previous, const LedgerRow *row, uint8 *hash)
 	put_number(&text, row->purchase_no);
 	put_text(&text, row->price);
 	put_number(&text, row->other_account_id);
+	put_digest(&text, row->usage);
 	digest_of(previous, LEDGER_HASH_BYTES, text.data, text.len, hash);
 	pfree(text.data);
 }
@@ -119,9 +133,10 @@ amount_text(const Site *site, bool given, int64 minor)
 }
 
 static void
-chain(const Site *site, Account *account, PostedEntry *posted)
+chain(const Site *site, PostedEntry *posted)
 {
 	const LedgerEntry *entry = &posted->entry;
+	Account *account = posted->account;
 	LedgerRow row = { .site_id = site->site_id,
 					  .account_id = account->account_id,
 					  .seq = posted->seq,
@@ -145,7 +160,8 @@ chain(const Site *site, Account *account, PostedEntry *posted)
 					  .fee = amount_text(site, entry->fee_minor != 0, entry->fee_minor),
 					  .purchase_no = entry->purchase_no,
 					  .price = entry->price,
-					  .other_account_id = entry->other_account_id };
+					  .other_account_id = entry->other_account_id,
+					  .usage = entry->usage ? posted->usage : NULL };
 
 	ledger_hash(account->last_hash, &row, posted->hash);
 	memcpy(account->last_hash, posted->hash, LEDGER_HASH_BYTES);
@@ -171,12 +187,13 @@ ledger_post(Posting *posting, Account *account, const LedgerEntry *entry)
 		elog(ERROR, "debt of account %d would be negative", account->account_id);
 	account->last_seq++;
 	account->head_moved = true;
-	posted->account_id = account->account_id;
+	posted->account = account;
 	posted->seq = account->last_seq;
 	posted->entry = *entry;
 	posted->balance_minor = account->posted_minor;
 	posted->debt_after_minor = account->debt_minor;
-	chain(posting->site, account, posted);
+	if (entry->usage)
+		memcpy(posted->usage, entry->usage, DIGEST_BYTES);
 	posting->n++;
 	return account->last_seq;
 }
@@ -190,7 +207,7 @@ set_row(const Site *site, const PostedEntry *posted, DbRows *rows, int i)
 
 #define SET(datum, absent) \
 	(rows->isnull[c][i] = (absent), rows->value[c][i] = (absent) ? (Datum) 0 : (datum), c++)
-	SET(Int32GetDatum(posted->account_id), false);
+	SET(Int32GetDatum(posted->account->account_id), false);
 	SET(Int32GetDatum(posted->seq), false);
 	SET(CStringGetTextDatum(entry->kind), false);
 	SET(minor_numeric(entry->amount_minor, site->decimals), false);
@@ -210,6 +227,16 @@ set_row(const Site *site, const PostedEntry *posted, DbRows *rows, int i)
 	SET(numeric_from_text(entry->price), entry->price == NULL);
 	SET(Int32GetDatum(entry->other_account_id), entry->other_account_id == 0);
 #undef SET
+}
+
+void
+ledger_set_call(Posting *posting, const char *call)
+{
+	int i;
+
+	for (i = 0; i < posting->n; i++)
+		if (posting->entry[i].entry.key)
+			posting->entry[i].entry.call = call;
 }
 
 void
@@ -240,7 +267,10 @@ ledger_flush(Posting *posting)
 	login_record();
 	rows = db_rows(&query, posting->n);
 	for (i = 0; i < posting->n; i++)
+	{
+		chain(posting->site, &posting->entry[i]);
 		set_row(posting->site, &posting->entry[i], &rows, i);
+	}
 	db_run_rows(&query, fixed, &rows);
 	posting->n = 0;
 }

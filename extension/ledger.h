@@ -18,7 +18,7 @@ typedef struct LedgerEntry
 	int64 amount_minor; /* signed: what it does to the balance */
 	int32 day;			/* local day it concerns */
 	const char *key;
-	const char *call; /* operation and fingerprint of the posting with this key */
+	const char *call; /* by ledger_set_call() */
 	int32 ref_seq;	  /* entry it corrects or reverses */
 	const char *tender;
 	const char *till;
@@ -29,6 +29,7 @@ typedef struct LedgerEntry
 	int32 purchase_no;		/* 1, 2, 3, ... over the account's sales */
 	const char *price;		/* decimal text: of one kWh when it was sold */
 	int32 other_account_id; /* the other side of a transfer */
+	const uint8 *usage;		/* usage_digest() of the lines it books; copied */
 } LedgerEntry;
 
 /* Entries of one statement, written together by ledger_flush(). */
@@ -42,11 +43,13 @@ typedef struct Posting
 
 extern void ledger_begin(Posting *posting, const Site *site);
 /*
- * Post to a locked account: takes the next seq, chains the hash, moves the
- * account's head. Returns the seq. Nothing is written before ledger_flush(),
- * which must come before account_save_all() in the same statement.
+ * Post to a locked account: takes the next seq, moves the account's head. Returns the
+ * seq. Nothing is hashed or written before ledger_flush(), which must come before
+ * account_save_all() in the same statement; until then the account stays where it is.
  */
 extern int32 ledger_post(Posting *posting, Account *account, const LedgerEntry *entry);
+/* What is kept of the call under the entries' key: hashed with each of them. */
+extern void ledger_set_call(Posting *posting, const char *call);
 extern void ledger_flush(Posting *posting);
 
 /* One row of ledger_entry as hashed: for verify(). */
@@ -75,6 +78,7 @@ typedef struct LedgerRow
 	int32 purchase_no;
 	const char *price;
 	int32 other_account_id;
+	const uint8 *usage; /* usage_digest() of its lines; NULL: it has none */
 } LedgerRow;
 
 extern void ledger_hash(const uint8 *previous, const LedgerRow *row, uint8 *hash);

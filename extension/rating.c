@@ -573,6 +573,16 @@ load_periods(const Site *site, const MeterMap *map, const Reading *reading, int 
 	}
 }
 
+/* Believed or not, it belongs to what the meter was seen to show. */
+static void
+prove_reading(RatingRun *run, Meter *meter, const Reading *reading)
+{
+	meter->facts_dirty |=
+		reading_chain_take(&run->chain, run->site->site_id, meter->meter_id, &meter->chain,
+						   reading->read_at, reading->row, reading->row_bytes);
+	meter->dirty = true;
+}
+
 static void
 take_readings(RatingRun *run, const MeterMap *map, const Reading *reading, int n)
 {
@@ -593,6 +603,7 @@ take_readings(RatingRun *run, const MeterMap *map, const Reading *reading, int n
 		{
 			meter->undecided = &time[i + 1];
 			meter->n_undecided = end - i - 1;
+			prove_reading(run, meter, &reading[i]);
 			take_reading(run, meter, &reading[i]);
 		}
 	}
@@ -663,6 +674,7 @@ rate_site(const Site *site, const Reading *reading, int n)
 	rating_finish(&run, account, n_account);
 	rerate_store_later(site, &run.later);
 	finish_unowned(site, unowned, n_unowned);
+	reading_chain_flush(site, &run.chain);
 	report_relays(site, &map);
 	sample_finish(&run.samples);
 }

@@ -34,6 +34,7 @@ typedef struct RatingRun
 	Account *account;		   /* locked accounts, ascending */
 	int n_account;
 	Samples samples;
+	ReadingChainRows chain;
 	RerateLater later; /* accounts that are not locked and have to be rated again */
 } RatingRun;
 

@@ -8,6 +8,7 @@
 #include "utils/tuplestore.h"
 
 #include "db.h"
+#include "reading_chain.h"
 
 typedef struct ReadingColumns
 {
@@ -19,11 +20,19 @@ typedef struct ReadingColumns
 	int period_kwh;
 	int kw;
 	int relay_closed;
+	int proven[READING_PROVEN_COLUMNS];
 } ReadingColumns;
 
 static void
 find_columns(TupleDesc desc, ReadingColumns *columns)
 {
+	/* As READING_PROVEN. */
+	static const char *const proven[READING_PROVEN_COLUMNS] = {
+		"read_at",		"kwh",			 "reverse_kwh",	   "period_kwh",  "kw",
+		"relay_closed", "meter_balance", "purchase_count", "meter_clock", "source"
+	};
+	int i;
+
 	columns->site_id = SPI_fnumber(desc, "site_id");
 	columns->meter_id = SPI_fnumber(desc, "meter_id");
 	columns->read_at = SPI_fnumber(desc, "read_at");
@@ -32,6 +41,8 @@ find_columns(TupleDesc desc, ReadingColumns *columns)
 	columns->period_kwh = SPI_fnumber(desc, "period_kwh");
 	columns->kw = SPI_fnumber(desc, "kw");
 	columns->relay_closed = SPI_fnumber(desc, "relay_closed");
+	for (i = 0; i < READING_PROVEN_COLUMNS; i++)
+		columns->proven[i] = SPI_fnumber(desc, proven[i]);
 }
 
 static int64
@@ -78,6 +89,22 @@ read_slot(TupleTableSlot *slot, const ReadingColumns *columns, Reading *reading)
 	reading->relay_closed = isnull ? -1 : DatumGetBool(value);
 }
 
+/* What of the row is hashed, kept in one piece. */
+static void
+encode_row(TupleTableSlot *slot, const ReadingColumns *columns, StringInfo row, Reading *reading)
+{
+	Datum value[READING_PROVEN_COLUMNS];
+	bool isnull[READING_PROVEN_COLUMNS];
+	int i;
+
+	for (i = 0; i < READING_PROVEN_COLUMNS; i++)
+		value[i] = slot_getattr(slot, columns->proven[i], &isnull[i]);
+	resetStringInfo(row);
+	reading_encode(value, isnull, row);
+	reading->row = memcpy(palloc(row->len), row->data, row->len);
+	reading->row_bytes = row->len;
+}
+
 static int
 compare_readings(const void *a, const void *b)
 {
@@ -95,9 +122,11 @@ void
 reading_collect(TriggerData *trigger, ReadingVec *readings)
 {
 	ReadingColumns columns;
+	StringInfoData row;
 	TupleTableSlot *slot =
 		MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation), &TTSOpsMinimalTuple);
 
+	initStringInfo(&row);
 	find_columns(RelationGetDescr(trigger->tg_relation), &columns);
 	/* The tuplestore is shared by all triggers of the statement: begin at its begin. */
 	tuplestore_rescan(trigger->tg_newtable);
@@ -108,7 +137,8 @@ reading_collect(TriggerData *trigger, ReadingVec *readings)
 			readings->room = Max(64, readings->room * 2);
 			readings->item = core_realloc(readings->item, sizeof(Reading) * readings->room);
 		}
-		read_slot(slot, &columns, &readings->item[readings->n++]);
+		read_slot(slot, &columns, &readings->item[readings->n]);
+		encode_row(slot, &columns, &row, &readings->item[readings->n++]);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	if (readings->n > 1)

@@ -275,18 +275,27 @@ drop_pieces_outside(RatePieceVec *pieces, int32 from_day, TimestampTz until)
 
 /* Positions at the start of from_day for every period the pieces fall into. */
 static void
-open_positions(const Site *site, int32 account_id, const RatePieceVec *pieces, int32 from_day,
+open_positions(const Site *site, const RerateAsk *ask, const RatePieceVec *pieces,
 			   RatePositionVec *positions)
 {
+	const RerateWhole *whole = ask->whole;
 	int i;
 
 	for (i = 0; i < pieces->n; i++)
 	{
 		const RatePiece *piece = &pieces->item[i];
 
-		if (!rate_position_is_open(positions, piece->tariff_id, piece->accum_start,
-								   piece->accum_end))
-			usage_open_period(site, account_id, from_day, piece, positions);
+		if (rate_position_is_open(positions, piece->tariff_id, piece->accum_start,
+								  piece->accum_end))
+			continue;
+		if (whole == NULL)
+			usage_open_period(site, ask->account_id, ask->from_day, piece, positions);
+		else
+			rate_position_open(positions, piece->tariff_id, piece->accum_start, piece->accum_end,
+							   piece->tariff)
+				->wh += whole->opened >= piece->accum_start && whole->opened < piece->accum_end
+							? whole->brought_wh
+							: 0;
 	}
 }
 
@@ -314,7 +323,7 @@ rerate_compute(const Site *site, const RerateAsk *ask, RerateResult *result)
 			term_pieces(site, ask, history, &term[i], from, &pieces, result);
 	drop_pieces_outside(&pieces, ask->from_day, ask_until(ask));
 	rate_sort(&pieces);
-	open_positions(site, ask->account_id, &pieces, ask->from_day, &result->before);
+	open_positions(site, ask, &pieces, &result->before);
 	rate_position_copy(&result->before, &positions);
 	if (rate_walk(pieces.item, pieces.n, ask->extra, &positions, &result->lines, ask->trace,
 				  ask->context) != RATE_OK)

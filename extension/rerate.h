@@ -6,6 +6,7 @@
 
 #include "history.h"
 #include "rating.h"
+#include "seal.h"
 
 /*
  * Compute the account from a local day on, as if all its readings had just come
@@ -59,6 +60,13 @@ typedef struct RerateInterval
 
 typedef void (*RerateIntervalTrace)(void *context, const RerateInterval *interval);
 
+/* What is known of an account that is computed from its first day on: nothing is sealed before. */
+typedef struct RerateWhole
+{
+	int32 opened;	  /* local day */
+	int64 brought_wh; /* see usage_open_period() */
+} RerateWhole;
+
 /* What to compute; what may be NULL or 0 is left out. */
 typedef struct RerateAsk
 {
@@ -68,6 +76,7 @@ typedef struct RerateAsk
 	TimestampTz until;			  /* and ends where a local day begins; 0: at the last reading */
 	int64 gap_us;				  /* see RatingRun */
 	const History *history;		  /* of the account from from_day to until; NULL: load it */
+	const RerateWhole *whole;	  /* from_day is at or before the account's first; NULL: ask */
 	const Tariff *draft;		  /* a tariff that holds throughout, instead of those in force */
 	RateTrace trace;			  /* told of every step */
 	RerateIntervalTrace interval; /* told of every interval, term by term, before any step */
@@ -80,15 +89,19 @@ extern void rerate_compute(const Site *site, const RerateAsk *ask, RerateResult 
 /* The first local day the account can owe anything for: of its opening, or of its first meter. */
 extern int32 rerate_first_day(const Site *site, int32 account_id);
 /* Narrow a range of days to those on which standing charges fall. */
-extern void rerate_standing_days(const Site *site, const Account *account, int32 *from_day,
-								 int32 *to_day);
+extern void rerate_standing_days(const Site *site, const Account *account, int32 opened,
+								 int32 *from_day, int32 *to_day);
+/* Local day of the account's opening. */
+extern int32 rerate_opened_day(const Site *site, int32 account_id);
 /* Standing charges of the days [from_day, to_day) from the account's opening on, with surcharges.
  */
 extern void rerate_standing(const Site *site, const Account *account, int32 from_day, int32 to_day,
-							BillVec *bill);
+							StandingRules *rules, BillVec *bill);
 /* Bill lines the days [from_day, to_day) should have. */
 extern void rerate_should_be(const Site *site, const Account *account, int32 from_day, int32 to_day,
-							 const RerateResult *result, BillVec *bill);
+							 const RerateResult *result, StandingRules *rules, BillVec *bill);
+/* Of lines and booked lines with the sign turned, one for each key that differs. */
+extern void rerate_fold(BillVec *bill);
 /* Should-be minus booked of the sealed days from from_day on; empty when they agree. */
 extern void rerate_differences(const Site *site, const Account *account, int32 from_day,
 							   const RerateResult *result, BillVec *bill);

@@ -12,27 +12,6 @@
 
 /* ---- sealed days: what is booked against what should be ---- */
 
-static int
-compare_bill(const void *a, const void *b)
-{
-	const BillLine *x = a;
-	const BillLine *y = b;
-
-#define ORDER(field)          \
-	if (x->field != y->field) \
-	return x->field < y->field ? -1 : 1
-	ORDER(day);
-	ORDER(meter_id);
-	ORDER(tariff_id);
-	ORDER(version);
-	ORDER(component);
-	ORDER(index);
-	ORDER(period);
-	ORDER(tier);
-#undef ORDER
-	return 0;
-}
-
 static void
 add_bill_line(BillVec *bill, const BillLine *line)
 {
@@ -94,19 +73,19 @@ subtract_booked(const Site *site, int32 account_id, int32 from, int32 to, BillVe
  * Add up lines of the same key and keep those that differ in energy or money: what is
  * marked estimated also goes by the poll interval of today, and alone mends nothing.
  */
-static void
-fold(BillVec *bill)
+void
+rerate_fold(BillVec *bill)
 {
 	int kept = 0;
 	int i = 0;
 
 	if (bill->n > 1)
-		qsort(bill->item, bill->n, sizeof(BillLine), compare_bill);
+		qsort(bill->item, bill->n, sizeof(BillLine), usage_compare_lines);
 	while (i < bill->n)
 	{
 		BillLine sum = bill->item[i++];
 
-		for (; i < bill->n && compare_bill(&sum, &bill->item[i]) == 0; i++)
+		for (; i < bill->n && usage_compare_lines(&sum, &bill->item[i]) == 0; i++)
 		{
 			sum.wh += bill->item[i].wh;
 			sum.estimated_wh += bill->item[i].estimated_wh;
@@ -119,8 +98,8 @@ fold(BillVec *bill)
 	bill->n = kept;
 }
 
-static int32
-opened_day(const Site *site, int32 account_id)
+int32
+rerate_opened_day(const Site *site, int32 account_id)
 {
 	static DbQuery query = { "SELECT opened_at FROM prepay.account WHERE site_id = $1"
 							 " AND account_id = $2",
@@ -141,7 +120,7 @@ rerate_first_day(const Site *site, int32 account_id)
 		{ INT4OID, INT4OID }
 	};
 	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id) };
-	int32 opened = opened_day(site, account_id);
+	int32 opened = rerate_opened_day(site, account_id);
 	int32 metered;
 
 	db_run(&query, args);
@@ -150,32 +129,32 @@ rerate_first_day(const Site *site, int32 account_id)
 }
 
 void
-rerate_standing_days(const Site *site, const Account *account, int32 *from_day, int32 *to_day)
+rerate_standing_days(const Site *site, const Account *account, int32 opened, int32 *from_day,
+					 int32 *to_day)
 {
 	/* A meter may have been given for a time before the account was opened. */
-	int32 opened = opened_day(site, account->account_id);
-
 	*from_day = Max(*from_day, opened);
 	*to_day = seal_standing_to(account, *to_day);
 }
 
 void
 rerate_standing(const Site *site, const Account *account, int32 from_day, int32 to_day,
-				BillVec *bill)
+				StandingRules *rules, BillVec *bill)
 {
-	StandingRules rules = { 0 };
+	int32 opened;
 	int32 day;
 
 	if (from_day >= to_day || !seal_site_has_standing(site))
 		return;
-	rerate_standing_days(site, account, &from_day, &to_day);
+	opened = rules->opened ? *rules->opened : rerate_opened_day(site, account->account_id);
+	rerate_standing_days(site, account, opened, &from_day, &to_day);
 	for (day = from_day; day < to_day; day++)
-		seal_standing_bill(site, account, &rules, day, bill);
+		seal_standing_bill(site, account, rules, day, bill);
 }
 
 void
 rerate_should_be(const Site *site, const Account *account, int32 from_day, int32 to_day,
-				 const RerateResult *result, BillVec *bill)
+				 const RerateResult *result, StandingRules *rules, BillVec *bill)
 {
 	int n = 0;
 
@@ -183,16 +162,18 @@ rerate_should_be(const Site *site, const Account *account, int32 from_day, int32
 		n++;
 	if (rate_bill(result->lines.item, n, &account->extra, &result->before, bill) != RATE_OK)
 		out_of_range("cost");
-	rerate_standing(site, account, from_day, to_day, bill);
+	rerate_standing(site, account, from_day, to_day, rules, bill);
 }
 
 void
 rerate_differences(const Site *site, const Account *account, int32 from_day,
 				   const RerateResult *result, BillVec *bill)
 {
-	rerate_should_be(site, account, from_day, account->sealed_to, result, bill);
+	StandingRules rules = { 0 };
+
+	rerate_should_be(site, account, from_day, account->sealed_to, result, &rules, bill);
 	subtract_booked(site, account->account_id, from_day, account->sealed_to, bill);
-	fold(bill);
+	rerate_fold(bill);
 }
 
 static int32

@@ -77,6 +77,7 @@ seal_post(const Site *site, Account *account, const char *kind, int32 day, int32
 		  const BillVec *bill, Posting *posting, UsageBatch *usage)
 {
 	LedgerEntry entry = { .kind = kind, .day = day, .ref_seq = ref_seq };
+	uint8 lines[DIGEST_BYTES];
 	Exact cost = 0;
 	int32 seq;
 	int i;
@@ -86,6 +87,8 @@ seal_post(const Site *site, Account *account, const char *kind, int32 day, int32
 	for (i = 0; i < bill->n; i++)
 		add_amount(&cost, bill->item[i].amount);
 	entry.amount_minor = move_sealed(site, account, cost);
+	usage_digest(bill->item, bill->n, site->today, lines);
+	entry.usage = lines;
 	seq = ledger_post(posting, account, &entry);
 	for (i = 0; i < bill->n; i++)
 		usage_add(usage, account->account_id, &bill->item[i], seq);
@@ -148,7 +151,10 @@ seal_standing_bill(const Site *site, const Account *account, StandingRules *rule
 				   BillVec *bill)
 {
 	TimestampTz begin = cal_day_start(site->zone, day);
-	int32 meter_id = first_meter_of_day(site, account, day);
+	TimestampTz end = cal_day_start(site->zone, day + 1);
+	const History *history = rules->history;
+	int32 meter_id = history ? history_first_meter(history, account->account_id, begin, end)
+							 : first_meter_of_day(site, account, day);
 	StandingDay kind = STANDING_SUPPLIED;
 	RateSpan *span;
 
@@ -164,7 +170,9 @@ seal_standing_bill(const Site *site, const Account *account, StandingRules *rule
 		return;
 	if (cal_day_is_skipped(site->zone, day))
 		kind = STANDING_SKIPPED;
-	else if (accrues_only_on(span[0].tariff) && cut_all_day(site, account, day))
+	else if (accrues_only_on(span[0].tariff) &&
+			 (history ? history_shows_cut(history, account->account_id, begin, end)
+					  : cut_all_day(site, account, day)))
 		kind = STANDING_CUT;
 	if (rate_standing(span[0].tariff, span[0].tariff_id, span[0].version, day, kind, bill) !=
 		RATE_OK)

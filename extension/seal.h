@@ -4,6 +4,7 @@
 #ifndef PREPAY_SEAL_H
 #define PREPAY_SEAL_H
 
+#include "history.h"
 #include "ledger.h"
 #include "tariff_store.h"
 #include "usage.h"
@@ -30,9 +31,14 @@ extern void seal_post(const Site *site, Account *account, const char *kind, int3
 					  int32 ref_seq, const BillVec *bill, Posting *posting, UsageBatch *usage);
 /* Whether any tariff of the site has standing charges. */
 extern bool seal_site_has_standing(const Site *site);
-/* Whose tariff the days of an account go by; all zero before the first day. */
+/*
+ * What the standing charges of an account's days go by; all zero before the first day, but
+ * for what is known already.
+ */
 typedef struct StandingRules
 {
+	const History *history; /* of the account over these days; NULL: ask the tables */
+	const int32 *opened;	/* local day of its opening; NULL: ask */
 	bool is_known;
 	int32 meter_id;
 	TariffRules rules;

@@ -29,6 +29,8 @@ enum
 	METER_RELAY_CLOSED,
 	METER_OPEN_LINES,
 	METER_WATCHED,
+	METER_CHAIN,
+	METER_LATE_CHAIN,
 	N_METER_COLUMNS
 };
 
@@ -52,7 +54,9 @@ static DbRecord meter_record = {
 				[METER_KW] = "kw",
 				[METER_RELAY_CLOSED] = "relay_closed",
 				[METER_OPEN_LINES] = "open_lines",
-				[METER_WATCHED] = "watched" },
+				[METER_WATCHED] = "watched",
+				[METER_CHAIN] = "reading_chain",
+				[METER_LATE_CHAIN] = "late_chain" },
 };
 
 enum
@@ -111,7 +115,7 @@ int32_or(const Datum *value, const bool *isnull, int column, int32 absent)
 /* A meter_state that is column `column` of a row; open_lines is decoded once the rows are done
  * with. */
 static void
-fill_meter(uint64 row, int column, Meter *meter, Datum *open_lines)
+fill_meter(int32 site_id, uint64 row, int column, Meter *meter, Datum *open_lines)
 {
 	Datum value[N_METER_COLUMNS];
 	bool isnull[N_METER_COLUMNS];
@@ -139,6 +143,12 @@ fill_meter(uint64 row, int column, Meter *meter, Datum *open_lines)
 	if (meter->has_kw)
 		meter->kw = PointerGetDatum(DatumGetNumericCopy(value[METER_KW]));
 	meter->relay_closed = isnull[METER_RELAY_CLOSED] ? -1 : DatumGetBool(value[METER_RELAY_CLOSED]);
+	if (!reading_chain_decode(site_id, meter->meter_id, value[METER_CHAIN], value[METER_LATE_CHAIN],
+							  &meter->chain))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the stored chain of readings of meter %d is damaged", meter->meter_id),
+				 errhint("Run SELECT * FROM prepay.verify().")));
 	*open_lines = value[METER_OPEN_LINES];
 }
 
@@ -151,7 +161,7 @@ fill_meters(const Site *site, int n)
 	int i;
 
 	for (i = 0; i < n; i++)
-		fill_meter(i, 1, &meter[i], &open_lines[i]);
+		fill_meter(site->site_id, i, 1, &meter[i], &open_lines[i]);
 	for (i = 0; i < n; i++)
 		lines_decode(site, open_lines[i], &meter[i].lines);
 	return meter;
@@ -343,7 +353,7 @@ account_lock_by_meters(const Site *site, const int32 *meter_id, int n, int *n_ac
 
 	for (i = 0; i < found; i++)
 	{
-		fill_meter(i, 1, &meter[i], &lines[i]);
+		fill_meter(site->site_id, i, 1, &meter[i], &lines[i]);
 		if (a < 0 || account[a].account_id != meter[i].account_id)
 		{
 			a++;
@@ -398,12 +408,13 @@ save_facts(const Site *site, Meter **meter, int n)
 {
 	static DbRowsQuery query = {
 		"UPDATE prepay.meter_state s SET tariff_id = u.tariff_id, tariff_from = u.tariff_from,"
-		" tariff_until = u.tariff_until, former_waits = u.former_waits"
+		" tariff_until = u.tariff_until, former_waits = u.former_waits, late_chain = u.late_chain"
 		" FROM (SELECT $2 AS meter_id, $3 AS tariff_id, $4 AS tariff_from, $5 AS tariff_until,"
-		" $6 AS former_waits) AS u WHERE s.site_id = $1 AND s.meter_id = u.meter_id",
+		" $6 AS former_waits, $7 AS late_chain) AS u"
+		" WHERE s.site_id = $1 AND s.meter_id = u.meter_id",
 		1,
-		5,
-		{ INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID }
+		6,
+		{ INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, BYTEAOID }
 	};
 	Datum fixed[] = { Int32GetDatum(site->site_id) };
 	DbRows rows = db_rows(&query, n);
@@ -419,6 +430,7 @@ save_facts(const Site *site, Meter **meter, int n)
 		rows.value[2][i] = TimestampTzGetDatum(m->tariff_from);
 		rows.value[3][i] = TimestampTzGetDatum(m->tariff_until);
 		rows.value[4][i] = BoolGetDatum(m->former_waits);
+		rows.value[5][i] = reading_chain_encode_late(&m->chain);
 	}
 	db_run_rows(&query, fixed, &rows);
 }
@@ -429,12 +441,13 @@ meter_save_all(const Site *site, Meter **meter, int n)
 	static DbRowsQuery query = {
 		"UPDATE prepay.meter_state s SET last_read_at = u.read_at, register_wh = u.register_wh,"
 		" reverse_wh = u.reverse_wh, kw = u.kw, relay_closed = u.relay_closed,"
-		" open_lines = u.open_lines FROM (SELECT $2 AS meter_id, $3 AS read_at,"
-		" $4 AS register_wh, $5 AS reverse_wh, $6 AS kw, $7 AS relay_closed, $8 AS open_lines)"
-		" AS u WHERE s.site_id = $1 AND s.meter_id = u.meter_id",
+		" open_lines = u.open_lines, reading_chain = u.chain FROM (SELECT $2 AS meter_id,"
+		" $3 AS read_at, $4 AS register_wh, $5 AS reverse_wh, $6 AS kw, $7 AS relay_closed,"
+		" $8 AS open_lines, $9 AS chain) AS u WHERE s.site_id = $1 AND s.meter_id = u.meter_id",
 		1,
-		7,
-		{ INT4OID, INT4OID, TIMESTAMPTZOID, INT8OID, INT8OID, NUMERICOID, BOOLOID, BYTEAOID }
+		8,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID, INT8OID, INT8OID, NUMERICOID, BOOLOID, BYTEAOID,
+		  BYTEAOID }
 	};
 	Datum fixed[] = { Int32GetDatum(site->site_id) };
 	Meter **changed;
@@ -460,6 +473,7 @@ meter_save_all(const Site *site, Meter **meter, int n)
 		rows.value[5][i] = BoolGetDatum(m->relay_closed == 1);
 		rows.isnull[5][i] = m->relay_closed < 0;
 		rows.value[6][i] = lines_encode(&m->lines);
+		rows.value[7][i] = reading_chain_encode(&m->chain);
 		if (meter[i]->facts_dirty)
 			changed[n_changed++] = meter[i];
 		meter[i]->facts_dirty = false;

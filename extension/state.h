@@ -14,6 +14,7 @@
 #include "amount.h"
 #include "decide.h"
 #include "rate.h"
+#include "reading_chain.h"
 #include "site.h"
 #include "tou.h"
 
@@ -45,9 +46,10 @@ typedef struct Meter
 	TouRegisters tou;			  /* of the last believed reading, where this statement has any */
 	TouMap tou_map;
 	RateLineVec lines; /* not sealed yet */
+	ReadingChain chain;
 	bool moved;		   /* its register, in this statement */
 	bool dirty;
-	bool facts_dirty;		/* tariff window or former_waits */
+	bool facts_dirty;		/* tariff window, former_waits or late readings */
 	int n_undecided;		/* readings of this statement that are not judged yet */
 	const Datum *undecided; /* their times */
 	struct Account *account;

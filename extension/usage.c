@@ -2,17 +2,20 @@
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "port/pg_bswap.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 
 #include "auth.h"
 #include "db.h"
+#include "digest.h"
 #include "tariff_store.h"
 
 #define USAGE_COLUMNS 11
 
 PG_FUNCTION_INFO_V1(prepay_open_usage);
+PG_FUNCTION_INFO_V1(prepay_unposted);
 
 extern Datum prepay_my_site(PG_FUNCTION_ARGS);
 
@@ -45,6 +48,60 @@ usage_add(UsageBatch *batch, int32 account_id, const BillLine *line, int32 booke
 	row->account_id = account_id;
 	row->booked_seq = booked_seq;
 	row->line = *line;
+}
+
+int
+usage_compare_lines(const void *a, const void *b)
+{
+	const BillLine *x = a;
+	const BillLine *y = b;
+
+#define ORDER(field)          \
+	if (x->field != y->field) \
+	return x->field < y->field ? -1 : 1
+	ORDER(day);
+	ORDER(meter_id);
+	ORDER(tariff_id);
+	ORDER(version);
+	ORDER(component);
+	ORDER(index);
+	ORDER(period);
+	ORDER(tier);
+#undef ORDER
+	return 0;
+}
+
+static void
+put_line(StringInfo out, const BillLine *line, int32 booked_day)
+{
+	const int64 number[] = { line->meter_id,	  line->day,		  line->tariff_id,
+							 line->version,		  line->index,		  line->period,
+							 line->tier,		  line->wh,			  booked_day,
+							 line->component,	  line->estimated_wh, (int64) (line->amount >> 64),
+							 (int64) line->amount };
+	int i;
+
+	for (i = 0; i < lengthof(number); i++)
+	{
+		uint64 net = pg_hton64((uint64) number[i]);
+
+		appendBinaryStringInfo(out, (char *) &net, sizeof(net));
+	}
+}
+
+void
+usage_digest(BillLine *line, int n, int32 booked_day, uint8 *hash)
+{
+	StringInfoData text;
+	int i;
+
+	if (n > 1)
+		qsort(line, n, sizeof(BillLine), usage_compare_lines);
+	initStringInfo(&text);
+	for (i = 0; i < n; i++)
+		put_line(&text, &line[i], booked_day);
+	digest_of(text.data, text.len, NULL, 0, hash);
+	pfree(text.data);
 }
 
 void
@@ -181,6 +238,22 @@ put_usage_row(ReturnSetInfo *result, const BillLine *line)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
+/* Open lines as stored, of all meters of an account. */
+static void
+decode_all(const Site *site, Datum array, RateLineVec *lines)
+{
+	Datum *element;
+	bool *isnull;
+	int n;
+	int i;
+
+	deconstruct_array(DatumGetArrayTypeP(array), BYTEAOID, -1, false, TYPALIGN_INT, &element,
+					  &isnull, &n);
+	for (i = 0; i < n; i++)
+		if (!isnull[i])
+			lines_decode(site, element[i], lines);
+}
+
 /*
  * open_usage(site_id, tier_extra, tier_base, open_lines[]) → setof usage_row: all
  * open lines of an account priced together: what proportional tiers make of one meter's
@@ -190,27 +263,20 @@ Datum
 prepay_open_usage(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	ArrayType *array = PG_GETARG_ARRAYTYPE_P(3);
 	DbSession session;
 	RateLineVec lines = { 0 };
 	RatePositionVec base = { 0 };
 	TariffExtra extra;
 	BillVec bill = { 0 };
 	const Site *site;
-	Datum *element;
-	bool *isnull;
-	int n;
 	int i;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (!DatumGetBool(DirectFunctionCall1(prepay_my_site, PG_GETARG_DATUM(0))))
 		return (Datum) 0;
-	deconstruct_array(array, BYTEAOID, -1, false, TYPALIGN_INT, &element, &isnull, &n);
 	db_enter(&session);
 	site = site_get(PG_GETARG_INT32(0));
-	for (i = 0; i < n; i++)
-		if (!isnull[i])
-			lines_decode(site, element[i], &lines);
+	decode_all(site, PG_GETARG_DATUM(3), &lines);
 	extra_decode(PG_GETARG_DATUM(1), &extra);
 	if (lines.n > 0)
 		positions_decode(site, PG_GETARG_DATUM(2), &base);
@@ -221,4 +287,34 @@ prepay_open_usage(PG_FUNCTION_ARGS)
 		put_usage_row(result, &bill.item[i]);
 	db_leave(&session);
 	return (Datum) 0;
+}
+
+/*
+ * unposted(site_id, sealed, tier_extra, tier_base, open_lines[]) → numeric: round(S + O) -
+ * round(S), for the views, which have the account's row at hand; reads tariffs only.
+ */
+Datum
+prepay_unposted(PG_FUNCTION_ARGS)
+{
+	Account account = { .sealed = numeric_exact(PG_GETARG_DATUM(1)) };
+	DbSession session;
+	const Site *site;
+	int64 balance;
+	Datum result;
+
+	if (!DatumGetBool(DirectFunctionCall1(prepay_my_site, PG_GETARG_DATUM(0))))
+		PG_RETURN_NULL();
+	db_enter(&session);
+	site = site_get(PG_GETARG_INT32(0));
+	decode_all(site, PG_GETARG_DATUM(4), &account.leaving);
+	if (account.leaving.n > 0)
+	{
+		extra_decode(PG_GETARG_DATUM(2), &account.extra);
+		positions_decode(site, PG_GETARG_DATUM(3), &account.base);
+	}
+	balance = account_balance_of(site, &account);
+	MemoryContextSwitchTo(session.outer);
+	result = minor_numeric(-balance, site->decimals);
+	db_leave(&session);
+	PG_RETURN_DATUM(result);
 }

@@ -17,6 +17,13 @@ typedef struct UsageBatch
 } UsageBatch;
 
 extern void usage_add(UsageBatch *batch, int32 account_id, const BillLine *line, int32 booked_seq);
+/* For qsort(): the order of a line's key. */
+extern int usage_compare_lines(const void *a, const void *b);
+/*
+ * SHA-256 of all columns of the lines one entry books, in the order of their key: part of
+ * the entry's hash. Orders the lines.
+ */
+extern void usage_digest(BillLine *line, int n, int32 booked_day, uint8 *hash);
 extern void usage_flush(const Site *site, UsageBatch *batch);
 
 /*

@@ -318,14 +318,15 @@ vend_receipt(VendCall *call)
 	call->till = till_take(call->site, call->till, &call->receipt_no);
 }
 
-/* As verify() writes it from the row of the posting. */
+/* The row of the posting, as its entries are hashed with it; verify() writes the same. */
 static char *
 call_text(const VendCall *call)
 {
 	char hex[LEDGER_HASH_BYTES * 2 + 1];
 
 	hex[hex_encode((const char *) call->fingerprint, LEDGER_HASH_BYTES, hex)] = '\0';
-	return psprintf("%s %s", call->operation, hex);
+	return psprintf("%s %s %s %s", call->operation, hex, vend_money(call->site, call->balance),
+					vend_money(call->site, call->debt));
 }
 
 int32
@@ -334,7 +335,6 @@ vend_post(VendCall *call, Account *account, LedgerEntry *entry)
 	if (call->receipt_no == 0)
 		call->till = till_name(call->till);
 	entry->key = call->key;
-	entry->call = call->key ? call_text(call) : NULL;
 	entry->day = call->site->today;
 	entry->till = call->till;
 	return ledger_post(&call->run.posting, account, entry);
@@ -403,7 +403,10 @@ vend_finish(VendCall *call)
 	call->balance = account_balance_of(call->site, call->account);
 	call->debt = call->account->debt_minor;
 	if (call->key)
+	{
+		ledger_set_call(&call->run.posting, call_text(call));
 		keep_result(call);
+	}
 	rating_finish(&call->run, call->locked, call->n_locked);
 }
 

@@ -44,6 +44,9 @@ COMMENT ON FUNCTION prepay.reading_insert() IS 'Trigger: rates the readings of a
 
 CREATE FUNCTION prepay.open_usage(site_id int, tier_extra bigint[], tier_base bytea, open_lines bytea[]) RETURNS SETOF prepay.usage_row
 	AS 'MODULE_PATHNAME', 'prepay_open_usage' LANGUAGE C STABLE STRICT ROWS 5;
+CREATE FUNCTION prepay.unposted(site_id int, sealed numeric, tier_extra bigint[], tier_base bytea, open_lines bytea[]) RETURNS numeric
+	AS 'MODULE_PATHNAME', 'prepay_unposted' LANGUAGE C STABLE STRICT;
+COMMENT ON FUNCTION prepay.unposted(int, numeric, bigint[], bytea, bytea[]) IS 'Money for usage of an account that is not sealed yet: by how much its balance is less than its posted balance.';
 COMMENT ON FUNCTION prepay.open_usage(int, bigint[], bytea, bytea[]) IS 'Usage of an account that is not sealed yet, priced; what usage_daily adds to the sealed lines.';
 
 CREATE FUNCTION prepay.unpaid_energy(site_id int, meter_id int,

@@ -12,6 +12,7 @@ GRANT SELECT ON prepay.account_status, prepay.meter_status, prepay.gateway_statu
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
 GRANT EXECUTE ON FUNCTION prepay.now(), prepay.is_code(text), prepay.my_site(int), prepay.all_sites(), prepay.balance(int, int),
 	prepay.state_color(text), prepay.open_usage(int, bigint[], bytea, bytea[]),
+	prepay.unposted(int, numeric, bigint[], bytea, bytea[]),
 	prepay.unpaid_energy(int, int), prepay.credit_left(int, int, int),
 	prepay.verify(text, text, timestamptz), prepay.tick(int)
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;

@@ -126,7 +126,8 @@ WHERE prepay.my_site(s.site_id);
 -- purple, suspended blue, closed black.
 CREATE OR REPLACE VIEW prepay.account_status AS
 SELECT s.code AS site, a.code AS account, a.customer, p.code AS place, x.state,
-	prepay.state_color(x.state) AS color, b.balance, m.last_read_at, a.phone, s.currency,
+	prepay.state_color(x.state) AS color, round(t.posted_minor / 10::numeric ^ s.currency_decimals, s.currency_decimals)
+		- prepay.unposted(a.site_id, t.sealed_exact, t.tier_extra, t.tier_base, COALESCE(m.open_lines, '{}') || t.leaving_lines) AS balance, m.last_read_at, a.phone, s.currency,
 	m.meters, m.meters_cut, m.kw, round(t.posted_minor / 10::numeric ^ s.currency_decimals, s.currency_decimals) AS posted_balance,
 	t.sealed_to - 1 AS sealed_through, a.opened_at, a.closed_at, p.name AS place_name,
 	round(t.debt_minor / 10::numeric ^ s.currency_decimals, s.currency_decimals) AS debt,
@@ -135,8 +136,7 @@ FROM prepay.site s
 	JOIN prepay.account a USING (site_id)
 	JOIN prepay.account_state t USING (site_id, account_id)
 	LEFT JOIN prepay.place p ON p.site_id = a.site_id AND p.place_id = a.place_id
-	CROSS JOIN LATERAL (SELECT prepay.balance(a.site_id, a.account_id) AS balance) b
-	CROSS JOIN LATERAL (SELECT max(n.last_read_at) AS last_read_at, count(*) AS meters,
+	CROSS JOIN LATERAL (SELECT max(n.last_read_at) AS last_read_at, count(*) AS meters, array_agg(n.open_lines) AS open_lines,
 			count(*) FILTER (WHERE c.desired = 'off') AS meters_cut, round(sum(n.kw * n.ratio_e6) / 1000000, 3) AS kw,
 			bool_or(n.contact = 'lost' OR g.contact = 'lost') AS lost
 		FROM prepay.meter_state n

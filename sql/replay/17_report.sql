@@ -40,8 +40,8 @@ FROM prepay.site s
 			WHERE o.parent_id IS NOT NULL AND u.depth < 100),
 		owner (source, target_id, rank) AS (
 			SELECT 'meter' AS source, m.meter_id AS target_id, -2 AS rank
-			UNION ALL SELECT 'account' AS source, a.account_id, -1 AS rank
-			UNION ALL SELECT 'place' AS source, u.place_id, u.depth FROM up u
+			UNION ALL SELECT 'account' AS source, a.account_id AS target_id, -1 AS rank
+			UNION ALL SELECT 'place' AS source, u.place_id AS target_id, u.depth AS rank FROM up u
 			UNION ALL SELECT 'site' AS source, NULL AS target_id, 1000 AS rank)
 		SELECT o.source, x.tariff_id, x.valid_from FROM owner o
 			CROSS JOIN LATERAL (SELECT g.tariff_id, g.valid_from FROM prepay.tariff_assignment g

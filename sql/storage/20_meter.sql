@@ -133,6 +133,28 @@ CREATE TABLE prepay.reading (
 
 CREATE TABLE prepay.reading_default PARTITION OF prepay.reading DEFAULT;
 
+-- Ends of the chain over a meter's readings, by calendar month (UTC) that is over.
+CREATE TABLE prepay.reading_chain (
+	site_id int NOT NULL,
+	meter_id int NOT NULL,
+	month date NOT NULL,
+	readings bigint NOT NULL,
+	hash bytea NOT NULL,
+	anchor_id int,
+	PRIMARY KEY (site_id, meter_id, month)
+);
+CREATE INDEX reading_chain_anchor ON prepay.reading_chain (site_id, anchor_id);
+
+-- Readings that came after a later one of their meter, in the order of arrival.
+CREATE TABLE prepay.reading_late (
+	site_id int NOT NULL,
+	meter_id int NOT NULL,
+	late_no int NOT NULL,
+	read_at timestamptz NOT NULL,
+	hash bytea NOT NULL,
+	PRIMARY KEY (site_id, meter_id, late_no)
+);
+
 -- A value that stands in place of the one read; the reading itself stays as it came.
 CREATE TABLE prepay.reading_correction (
 	site_id int NOT NULL,
@@ -202,6 +224,8 @@ CREATE TABLE prepay.meter_state (
 	kw numeric(12,3),
 	relay_closed boolean,
 	open_lines bytea NOT NULL DEFAULT '',
+	reading_chain bytea NOT NULL DEFAULT '',
+	late_chain bytea NOT NULL DEFAULT '',
 	contact text NOT NULL DEFAULT 'never',
 	contact_since timestamptz,
 	PRIMARY KEY (site_id, meter_id)

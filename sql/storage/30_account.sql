@@ -168,8 +168,9 @@ CREATE TABLE prepay.ledger_entry (
 	PRIMARY KEY (site_id, account_id, seq)
 );
 CREATE INDEX ledger_entry_booked ON prepay.ledger_entry (site_id, booked_at);
--- Money that went through a till: what the sales reports add up.
-CREATE INDEX ledger_entry_tender ON prepay.ledger_entry (site_id, day) WHERE tender IS NOT NULL;
+-- Money that went through a till: all that the sales reports add up, so that they read nothing else.
+CREATE INDEX ledger_entry_tender ON prepay.ledger_entry (site_id, day)
+	INCLUDE (operator, tender, kind, amount, fee) WHERE tender IS NOT NULL;
 CREATE UNIQUE INDEX ledger_entry_receipt ON prepay.ledger_entry (site_id, till, receipt_no)
 	WHERE receipt_no IS NOT NULL;
 -- Nothing is reversed twice.
@@ -208,22 +209,29 @@ CREATE TABLE prepay.rerate_queue (
 	FOREIGN KEY (site_id, account_id) REFERENCES prepay.account
 );
 
--- Hashes of rows beside the ledger, kept by a trigger: what verify() compares the rows with.
+-- Hashes of rows beside the ledger, kept by a trigger: what verify() compares the rows with. Each
+-- change adds a version; none is changed or dropped.
 CREATE TABLE prepay.row_proof (
 	site_id int NOT NULL REFERENCES prepay.site,
 	relation text NOT NULL,
+	row_id int NOT NULL,
 	row_key text NOT NULL,
-	hash bytea NOT NULL,
-	PRIMARY KEY (site_id, relation, row_key)
+	version int NOT NULL,
+	hash bytea,
+	anchor_id int,
+	PRIMARY KEY (site_id, relation, row_id, row_key, version)
 );
+CREATE INDEX row_proof_anchor ON prepay.row_proof (site_id, anchor_id);
 
--- Heads of all accounts of a site at a moment: makes a rewritten or cut-off chain visible.
+-- Heads of all accounts of a site at a moment, and the proofs that came since the anchor before:
+-- makes a rewritten or cut-off chain visible.
 CREATE TABLE prepay.anchor (
 	site_id int NOT NULL REFERENCES prepay.site,
 	anchor_id int NOT NULL,
 	anchored_at timestamptz NOT NULL,
 	accounts int NOT NULL,
 	entries bigint NOT NULL,
+	proofs bigint NOT NULL,
 	heads bytea NOT NULL,
 	hash bytea NOT NULL,
 	PRIMARY KEY (site_id, anchor_id)

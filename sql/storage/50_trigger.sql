@@ -49,17 +49,43 @@ CREATE TRIGGER anchor_written_once BEFORE UPDATE OR DELETE ON prepay.anchor
 CREATE TRIGGER anchor_not_truncated BEFORE TRUNCATE ON prepay.anchor
 	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();
 
+-- Only the number of its anchor comes later.
+CREATE TRIGGER reading_chain_written_once
+	BEFORE DELETE OR UPDATE OF site_id, meter_id, month, readings, hash ON prepay.reading_chain
+	FOR EACH ROW EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER reading_chain_not_truncated BEFORE TRUNCATE ON prepay.reading_chain
+	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER reading_late_written_once BEFORE UPDATE OR DELETE ON prepay.reading_late
+	FOR EACH ROW EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER reading_late_not_truncated BEFORE TRUNCATE ON prepay.reading_late
+	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER row_proof_written_once
+	BEFORE DELETE OR UPDATE OF site_id, relation, row_id, row_key, version, hash ON prepay.row_proof
+	FOR EACH ROW EXECUTE FUNCTION prepay.refuse_change();
+CREATE TRIGGER row_proof_not_truncated BEFORE TRUNCATE ON prepay.row_proof
+	FOR EACH STATEMENT EXECUTE FUNCTION prepay.refuse_change();
+
 CREATE TRIGGER account_meter_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.account_meter
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+CREATE TRIGGER anchor_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.anchor
 	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
 CREATE TRIGGER credit_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.credit
 	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
 CREATE TRIGGER debt_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.debt
 	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+CREATE TRIGGER energy_share_line_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.energy_share_line
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+CREATE TRIGGER energy_share_month_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.energy_share_month
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
 CREATE TRIGGER meter_term_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.meter_term
 	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
 CREATE TRIGGER reading_correction_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.reading_correction
 	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+CREATE TRIGGER reading_mark_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.reading_mark
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
 CREATE TRIGGER receipt_print_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.receipt_print
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+CREATE TRIGGER shift_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.shift
 	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
 CREATE TRIGGER tariff_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.tariff
 	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
@@ -68,6 +94,9 @@ CREATE TRIGGER tariff_assignment_proven AFTER INSERT OR UPDATE OR DELETE ON prep
 CREATE TRIGGER tariff_price_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.tariff_price
 	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
 CREATE TRIGGER tariff_version_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.tariff_version
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+-- Not its counter: each receipt moves it, and the ledger's receipts show where it must stand.
+CREATE TRIGGER till_proven AFTER INSERT OR DELETE OR UPDATE OF site_id, till, owner, ordinal, open_shift ON prepay.till
 	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
 
 CREATE TRIGGER energy_share_line_written_once BEFORE UPDATE OR DELETE ON prepay.energy_share_line

@@ -3,9 +3,9 @@
 # machine, not for records: samples of the sides alternate, medians are taken, and CPU time stands beside
 # wall time, because a machine is seldom idle.
 #
-#   BENCH="batch trigger row proof sell xlsx"  what to measure     BENCH_TOWNS="10000:flat 10000:rich 100000:flat"
+#   BENCH="batch trigger row proof verify sell xlsx"  what to measure     BENCH_TOWNS="10000:flat 10000:rich 100000:flat"
 #   BENCH_SAMPLES=7            of each side                   BENCH_BATCHES=96   batches of 1 000 in a sample
-#   BENCH_SECONDS=8            of each run of one-row INSERTs BENCH_METERS=1000  whose month is back-tested
+#   BENCH_SECONDS=8            of each run of one-row INSERTs BENCH_METERS=1000  whose month is back-tested, verified
 #   BENCH_HOUSEHOLDS=100000    of the town of the sales
 #
 # batch: rated readings in batches of 1 000 beside plain SQL that writes the same without rating. trigger: the
@@ -15,7 +15,7 @@
 # SQL, then reports and verify() over them. xlsx: a workbook beside CSV.
 set -eu
 cd "$(dirname "$0")/../.."
-what=${BENCH:-batch trigger row proof sell xlsx}
+what=${BENCH:-batch trigger row proof verify sell xlsx}
 towns=${BENCH_TOWNS:-10000:flat 10000:rich 100000:flat}
 samples=${BENCH_SAMPLES:-7}
 batches=${BENCH_BATCHES:-96}
@@ -140,6 +140,16 @@ fi
 if wants proof; then
 	createdb proof
 	quiet -d proof -v meters="${BENCH_METERS:-1000}" -f test/bench/proof.sql
+fi
+
+if wants verify; then
+	createdb verify
+	quiet -d verify -v meters="${BENCH_METERS:-1000}" -f test/bench/verify.sql
+fi
+
+if wants books; then
+	createdb books
+	quiet -d books -v accounts="${BENCH_ACCOUNTS:-1000000}" -v entries="${BENCH_ENTRIES:-10000000}" -f test/bench/books.sql
 fi
 
 if wants xlsx; then

@@ -141,6 +141,7 @@ INSERT INTO deed (what, statement) VALUES
 	('set the clock', $$SET LOCAL prepay.now = '2030-01-01 00:00+08'$$),
 	('install', $$SELECT prepay.install()$$),
 	('open_usage', $$SELECT prepay.open_usage(1, '{}', '', '{}')$$),
+	('unposted', $$SELECT prepay.unposted(1, 0, '{}', '', '{}')$$),
 	('unpaid_energy', $$SELECT prepay.unpaid_energy(1, 1)$$);
 SELECT what, r.admin, r.supervisor, r.cashier, r.dispatcher, r.analyst, r.agent, r.agent2, r.placeless, r.stranger
 FROM deed CROSS JOIN LATERAL (SELECT

@@ -66,7 +66,8 @@ SELECT prepay.set_setting('town', 'hoarding_cap', NULL);
 SELECT balance FROM prepay.sell('A1', 2, 'c2');
 
 -- A closed account takes no money.
-UPDATE prepay.account SET state = 'closed', closed_at = prepay.now() WHERE code = 'A2';
+WITH a AS (UPDATE prepay.account SET state = 'closed', closed_at = prepay.now() WHERE code = 'A2' RETURNING site_id, account_id)
+	UPDATE prepay.account_state s SET closed_on = prepay.now()::date FROM a WHERE (s.site_id, s.account_id) = (a.site_id, a.account_id);
 SELECT prepay.sell('A2', 5, 'x4');
 -- An account nobody opened.
 SELECT prepay.sell('A9', 5, 'x4');
