@@ -3,7 +3,8 @@
  * transaction of its cause. At most one alarm of a kind is active per subject.
  *
  * Whoever raises or clears holds the lock of the subject: the account's lock,
- * the meter_control row, the gateway_state row, the agent row.
+ * the meter_control row, the gateway_state row, the agent row; for the site the row of what
+ * it is about.
  */
 #ifndef PREPAY_ALARM_H
 #define PREPAY_ALARM_H
@@ -14,7 +15,7 @@
 #define ALARM_WARNING 2
 #define ALARM_CRITICAL 3
 
-/* Exactly one member is set. */
+/* One member is set; none: the alarm is about the site. */
 typedef struct AlarmSubject
 {
 	int32 account_id;

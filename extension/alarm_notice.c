@@ -16,6 +16,7 @@ static const Word words[] = {
 	{ "meter", "电表", "meter" },
 	{ "gateway", "网关", "gateway" },
 	{ "agent", "采集程序", "agent" },
+	{ "site", "项目", "site" },
 	{ "lost", "失联", "lost" },
 	{ "overload", "过载", "overload" },
 	{ "suspect", "读数可疑", "suspect reading" },
@@ -25,6 +26,7 @@ static const Word words[] = {
 	{ "purchase_count", "购电次数不符", "purchase count" },
 	{ "balance_mismatch", "表内余额不符", "balance mismatch" },
 	{ "clock_drift", "时钟偏差", "clock drift" },
+	{ "trip_brake", "批量拉闸待确认", "trips to confirm" },
 };
 
 static const char *
@@ -42,8 +44,9 @@ static void
 write_about(const Site *site, int64 alarm_id, const char *template, const char *phones)
 {
 	static DbQuery query = {
-		"SELECT s.name, l.kind, COALESCE(m.code, g.code, l.agent), CASE WHEN l.meter_id IS NOT NULL"
-		" THEN 'meter' WHEN l.gateway_id IS NOT NULL THEN 'gateway' ELSE 'agent' END,"
+		"SELECT s.name, l.kind, COALESCE(m.code, g.code, l.agent, s.code), CASE WHEN l.meter_id"
+		" IS NOT NULL THEN 'meter' WHEN l.gateway_id IS NOT NULL THEN 'gateway'"
+		" WHEN l.agent IS NOT NULL THEN 'agent' ELSE 'site' END,"
 		" COALESCE(p.name, p.code), to_char(l.raised_at AT TIME ZONE s.timezone, 'MM-DD HH24:MI'),"
 		" l.detail, floor(extract(epoch FROM $3 - l.raised_at) / 60)::int8::text"
 		" FROM prepay.alarm l JOIN prepay.site s USING (site_id)"

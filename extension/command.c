@@ -6,6 +6,7 @@
 #include "utils/tuplestore.h"
 
 #include "auth.h"
+#include "brake.h"
 #include "code.h"
 #include "db.h"
 #include "decide.h"
@@ -247,7 +248,10 @@ end_leases(const Site *site, int max_rows)
 	return done;
 }
 
-/* Commands past their valid_until; a trip that is still due is queued anew. */
+/*
+ * Commands past their valid_until; a trip that is still due is queued anew, or stays when
+ * it waits for a supervisor.
+ */
 static int
 expire(const Site *site, int max_rows)
 {
@@ -274,6 +278,7 @@ expire(const Site *site, int max_rows)
 	for (i = 0; i < n; i++)
 	{
 		args[2] = Int32GetDatum(meter[i].meter_id);
+		brake_prolong(site, meter[i].meter_id);
 		done += (int) db_run(&end, args);
 		relay_refresh(site, &meter[i]);
 		decide_locked_meter(site, &meter[i], 0);

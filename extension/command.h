@@ -14,7 +14,7 @@
 
 #include "site.h"
 
-#define COMMAND_LEASE_S 60 /* also the minute of trip_limit_per_minute */
+#define COMMAND_LEASE_S 60
 #define COMMAND_MAX_ATTEMPTS 10
 #define COMMAND_RETRY_S 900 /* a relay command that failed for good is decided anew after this */
 

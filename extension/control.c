@@ -82,22 +82,89 @@ check_args(const ControlAction *action, Jsonb *args)
 				 errhint("Leave them out; the reason is an argument of control() itself.")));
 }
 
-/* Commands of one call are found together again by the number of the first. */
-static void
-tag_batch(ControlCall *call)
-{
-	static DbQuery query = { "UPDATE prepay.command SET batch_id = $3 WHERE site_id = $1"
-							 " AND command_id = ANY ($2)",
-							 3,
-							 { INT4OID, INT8ARRAYOID, INT8OID } };
-	Datum args[] = { Int32GetDatum(call->site->site_id), db_array_int64(call->new_id, call->n_new),
-					 (Datum) 0 };
+/* ---- the call as batch_status shows it ---- */
 
-	if (call->n_new == 0)
-		return;
-	args[2] = Int64GetDatum(call->new_id[0]);
-	db_run(&query, args);
+static int
+count_rows(const ControlCall *call, const char *status)
+{
+	int n = 0;
+	int i;
+
+	for (i = 0; i < call->n; i++)
+		n += call->row[i].meter && call->row[i].command_id == 0 &&
+			 strcmp(call->row[i].status, status) == 0;
+	return n;
 }
+
+/* "meter: why" of each meter the order was not for. */
+static Datum
+left_out(const ControlCall *call)
+{
+	Datum *text = palloc(sizeof(Datum) * Max(call->n, 1));
+	int n = 0;
+	int i;
+
+	for (i = 0; i < call->n; i++)
+	{
+		const ControlRow *row = &call->row[i];
+
+		if (row->meter && row->command_id == 0 && strcmp(row->status, "set") != 0)
+			text[n++] = CStringGetTextDatum(psprintf("%s: %s", row->meter, row->detail));
+	}
+	return db_array(text, NULL, n, TEXTOID);
+}
+
+static Datum
+command_ids(const ControlCall *call, bool is_new)
+{
+	int64 *id = palloc(sizeof(int64) * Max(call->n, 1));
+	int n = 0;
+	int i;
+
+	for (i = 0; i < call->n; i++)
+		if (call->row[i].command_id != 0 && call->row[i].is_new == is_new)
+			id[n++] = call->row[i].command_id;
+	return db_array_int64(id, n);
+}
+
+/* A row for the call; its commands carry the number. */
+static void
+store_batch(ControlCall *call)
+{
+	static DbQuery insert = {
+		"INSERT INTO prepay.command_batch (site_id, target, action, args, reason, created_at,"
+		" operator, meters, skipped, refused, unchanged, left_out, joined) VALUES ($1, $2, $3, $4,"
+		" $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING batch_id",
+		13,
+		{ INT4OID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID,
+		  INT4OID, INT4OID, TEXTARRAYOID, INT8ARRAYOID }
+	};
+	static DbQuery update = { "UPDATE prepay.command SET batch_id = $3 WHERE site_id = $1"
+							  " AND command_id = ANY ($2)",
+							  3,
+							  { INT4OID, INT8ARRAYOID, INT8OID } };
+	Datum args[] = { Int32GetDatum(call->site->site_id),
+					 CStringGetTextDatum(call->target),
+					 CStringGetTextDatum(call->action),
+					 JsonbPGetDatum(call->args),
+					 db_text_datum(call->given_reason),
+					 TimestampTzGetDatum(call->site->now),
+					 CStringGetTextDatum(call->operator_name),
+					 Int32GetDatum(call->n),
+					 Int32GetDatum(count_rows(call, "skipped")),
+					 Int32GetDatum(count_rows(call, "refused")),
+					 Int32GetDatum(count_rows(call, "set")),
+					 left_out(call),
+					 command_ids(call, false) };
+
+	db_run_nulls(&insert, args, call->given_reason ? NULL : "    n        ");
+	call->batch_id = db_int64(0, 1);
+	args[1] = command_ids(call, true);
+	args[2] = Int64GetDatum(call->batch_id);
+	call->n_new = (int) db_run(&update, args);
+}
+
+/* ---- rows ---- */
 
 static int
 by_meter(const void *a, const void *b)
@@ -154,33 +221,33 @@ give_rows(ReturnSetInfo *result, ControlCall *call)
 						  CStringGetTextDatum(call->action),
 						  Int64GetDatum(row->command_id),
 						  db_text_datum(row->status),
-						  db_text_datum(row->detail) };
+						  db_text_datum(row->detail),
+						  Int64GetDatum(call->batch_id) };
 		bool isnull[] = { false,
 						  row->meter == NULL,
 						  account[i] == NULL,
 						  false,
 						  row->command_id == 0,
 						  row->status == NULL,
-						  row->detail == NULL };
+						  row->detail == NULL,
+						  false };
 
 		if (row->meter)
 			tuplestore_putvalues(result->setResult, result->setDesc, value, isnull);
 	}
 }
 
-/* The order as given; its commands are found by the number of the first, batch_id. */
+/* The order as given; its commands are found by batch_id. */
 static void
-log_order(const ControlCall *call, const CodeTarget *target)
+log_order(const ControlCall *call)
 {
 	const char *args =
 		JB_ROOT_COUNT(call->args) ? JsonbToCString(NULL, &call->args->root, -1) : NULL;
 
-	oplog_note(target->site_id, psprintf("control %s", call->action),
-			   psprintf("%s:%s", code_kind_name(target->kind), target->code), NULL,
+	oplog_note(call->site->site_id, psprintf("control %s", call->action), call->target, NULL,
 			   oplog_members("reason", call->given_reason, "args", args, "meters",
 							 psprintf("%d", call->n), "commands", psprintf("%d", call->n_new),
-							 "batch_id",
-							 call->n_new ? psprintf(INT64_FORMAT, call->new_id[0]) : NULL, NULL));
+							 "batch_id", psprintf(INT64_FORMAT, call->batch_id), NULL));
 }
 
 static char *
@@ -224,6 +291,7 @@ prepay_control(PG_FUNCTION_ARGS)
 				 psprintf("order \"%s\"", action->name));
 	lock_site_shared(target.site_id);
 	call.site = site_get(target.site_id);
+	call.target = psprintf("%s:%s", code_kind_name(target.kind), target.code);
 	call.action = action->name;
 	call.given_reason = reason_given(fcinfo);
 	call.reason = call.given_reason ? call.given_reason : psprintf("%s ordered", action->name);
@@ -232,13 +300,12 @@ prepay_control(PG_FUNCTION_ARGS)
 	call.n = target_meters(call.site, &target, &meter_id);
 	call.meter_id = meter_id;
 	call.row = palloc0(sizeof(ControlRow) * Max(call.n, 1));
-	call.new_id = palloc(sizeof(int64) * Max(call.n, 1));
 	call.memory = CurrentMemoryContext;
 	if (call.n > 0)
 		action->run(&call);
-	tag_batch(&call);
+	store_batch(&call);
 	give_rows(result, &call);
-	log_order(&call, &target);
+	log_order(&call);
 	db_leave(&session);
 	return (Datum) 0;
 }

@@ -16,6 +16,7 @@ typedef struct ControlRow
 	const char *meter;
 	int32 account_id;
 	int64 command_id;	/* 0: none */
+	bool is_new;		/* the command was made by this call */
 	const char *status; /* of the command, or set, skipped, refused */
 	const char *detail;
 } ControlRow;
@@ -23,6 +24,7 @@ typedef struct ControlRow
 typedef struct ControlCall
 {
 	const Site *site;
+	const char *target; /* as people type it, without the site */
 	const char *action;
 	Jsonb *args;
 	const char *reason;		  /* never NULL */
@@ -33,8 +35,8 @@ typedef struct ControlCall
 	const int32 *meter_id; /* n, ascending */
 	ControlRow *row;	   /* n; filled in the memory context below */
 	MemoryContext memory;
-	int n_new;
-	int64 *new_id; /* commands this call has made */
+	int64 batch_id;
+	int n_new; /* commands this call has made */
 } ControlCall;
 
 /* trip close keep_on prepaid lock unlock */

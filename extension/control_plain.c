@@ -169,7 +169,7 @@ queue_plain(ControlCall *call, ControlRow *row, const PlainMeter *meter, const c
 	if (!is_read(call) && !is_recharge(call))
 		supersede_queued(call, meter->meter_id);
 	control_note(call, row, command_queue(call->site, &command), "queued", call->reason);
-	call->new_id[call->n_new++] = row->command_id;
+	row->is_new = true;
 }
 
 void

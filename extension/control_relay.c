@@ -45,8 +45,7 @@ conclude(ControlCall *call, ControlRow *row, const RelayMeter *meter, int64 comm
 {
 	if (command_id != 0)
 	{
-		if (!was_live)
-			call->new_id[call->n_new++] = command_id;
+		row->is_new = !was_live;
 		control_note(call, row, command_id, command_id == meter->flying_id ? "sent" : "queued",
 					 was_live ? psprintf("%s; under way already", why) : why);
 	}

@@ -46,14 +46,14 @@
 	" c.locked, c.locked_reason, c.order_kind, c.order_by, c.order_reason, c.desired,"            \
 	" c.desired_why, c.commanded, c.commanded_at, c.acknowledged, c.acknowledged_at, c.observed," \
 	" c.observed_at, q.command_id, q.action, f.command_id, f.action,"                             \
-	" c.hold_until, c.tenant_off, " METER_WATCH_COLUMNS " FROM prepay.meter m"                    \
+	" c.hold_until, c.tenant_off, q.automatic, " METER_WATCH_COLUMNS " FROM prepay.meter m"                    \
 	" LEFT JOIN prepay.meter_control c ON c.site_id = m.site_id AND c.meter_id = m.meter_id"      \
 	" LEFT JOIN prepay.meter_watch w ON w.site_id = m.site_id AND w.meter_id = m.meter_id"        \
 	" LEFT JOIN prepay.meter_model mm ON mm.code = m.model"                                       \
 	" LEFT JOIN LATERAL (SELECT t.account_id FROM prepay.account_meter t"                         \
 	" WHERE t.site_id = m.site_id AND t.meter_id = m.meter_id AND t.valid_from <= $3"             \
 	" AND t.valid_to > $3 ORDER BY t.valid_from DESC LIMIT 1) a ON true"                          \
-	" LEFT JOIN LATERAL (SELECT k.command_id, k.action FROM prepay.command k"                     \
+	" LEFT JOIN LATERAL (SELECT k.command_id, k.action, k.automatic FROM prepay.command k"        \
 	" WHERE k.site_id = m.site_id AND k.meter_id = m.meter_id AND k.status = 'queued'"            \
 	" AND k.action IN (" COMMAND_RELAY_ACTIONS ") ORDER BY k.command_id DESC LIMIT 1) q ON true"  \
 	" LEFT JOIN LATERAL (SELECT k.command_id, k.action FROM prepay.command k"                     \
@@ -119,8 +119,9 @@ read_row(uint64 row, RelayMeter *meter)
 	meter->flying = action ? relay_action_side(action) : SIDE_NONE;
 	meter->hold_until = db_time_or(row, 28, DT_NOBEGIN);
 	meter->tenant_off = db_bool(row, 29);
+	meter->queued_automatic = meter->queued_id != 0 && db_bool(row, 30);
 	meter->schedule_until = DT_NOBEGIN;
-	meter_watch_read(row, 30, &meter->watch);
+	meter_watch_read(row, 31, &meter->watch);
 }
 
 int
@@ -329,6 +330,12 @@ relay_supersede(const Site *site, RelayMeter *meter)
 	meter->queued = SIDE_NONE;
 }
 
+TimestampTz
+relay_trip_until(const Site *site)
+{
+	return site->now + setting_interval_us(site, "off_command_ttl", NOT_SEEN_US);
+}
+
 int64
 relay_send(const Site *site, RelayMeter *meter, const char *action, const RelayCause *cause)
 {
@@ -341,9 +348,10 @@ relay_send(const Site *site, RelayMeter *meter, const char *action, const RelayC
 
 	relay_supersede(site, meter);
 	if (strcmp(action, "trip") == 0)
-		command.valid_until = site->now + setting_interval_us(site, "off_command_ttl", NOT_SEEN_US);
+		command.valid_until = relay_trip_until(site);
 	meter->queued_id = command_queue(site, &command);
 	meter->queued = relay_action_side(action);
+	meter->queued_automatic = cause->operator_name == NULL;
 	return meter->queued_id;
 }
 
@@ -352,7 +360,9 @@ relay_follow(const Site *site, RelayMeter *meter, const RelayCause *cause)
 {
 	if (meter->desired == SIDE_NONE)
 		return 0;
-	if (meter->queued_id != 0 && meter->queued != meter->desired)
+	/* A person's order goes under his name, and past the brake (brake.c). */
+	if (meter->queued_id != 0 &&
+		(meter->queued != meter->desired || (meter->queued_automatic && cause->operator_name)))
 		relay_supersede(site, meter);
 	if (meter->queued_id != 0)
 		return meter->queued_id;

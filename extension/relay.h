@@ -35,7 +35,8 @@ typedef struct RelayMeter
 	TimestampTz observed_at;
 	int64 queued_id; /* 0: none; at most one relay command is queued */
 	SupplySide queued;
-	int64 flying_id; /* sent or unknown; 0: none; at most one */
+	bool queued_automatic; /* by the supply rule */
+	int64 flying_id;	   /* sent or unknown; 0: none; at most one */
 	SupplySide flying;
 	TimestampTz hold_until;		/* DT_NOBEGIN: nothing changes by time alone */
 	bool tenant_off;			/* switched off by the tenant */
@@ -89,6 +90,8 @@ extern void relay_desire(const Site *site, RelayMeter *meter, SupplySide side, c
 extern int64 relay_follow(const Site *site, RelayMeter *meter, const RelayCause *cause);
 /* Take back the queued relay command. */
 extern void relay_supersede(const Site *site, RelayMeter *meter);
+/* Until when a trip queued now may be carried out. */
+extern TimestampTz relay_trip_until(const Site *site);
 /* Queue any relay action for a meter that holds its own money. */
 extern int64 relay_send(const Site *site, RelayMeter *meter, const char *action,
 						const RelayCause *cause);

@@ -15,6 +15,7 @@
 #include "utils/jsonb.h"
 
 #include "agent.h"
+#include "brake.h"
 #include "command.h"
 #include "decide.h"
 #include "relay.h"
@@ -30,25 +31,33 @@ typedef struct Candidate
 	char *action;
 	bool verify;
 	bool automatic;
-	bool has_count; /* recharge: its purchase count is fixed already */
-	bool taken;
+	bool has_count;	 /* recharge: its purchase count is fixed already */
+	bool has_passed; /* trip: the brake has let it go before, or a supervisor has */
 } Candidate;
 
-/* Commands that may go now, most urgent first; `meters` narrows to some meters. */
+/*
+ * Commands that may go now, most urgent first, a trip the rule wants behind all that gives
+ * supply; those the brake holds back do not stand in the way. `meters` narrows to some.
+ */
 #define CANDIDATES(meters)                                                                       \
 	"WITH live AS MATERIALIZED (SELECT command_id, meter_id, action, status, automatic, verify," \
-	" not_before, valid_until, args, CASE WHEN action IN (" COMMAND_RELAY_ACTIONS                \
-	") THEN 'relay' ELSE action END AS kind FROM prepay.command WHERE site_id = $1"              \
-	" AND status IN ('queued', 'sent', 'unknown')" meters "),"                                   \
+	" not_before, valid_until, passed_at, confirmation_id, args, CASE WHEN action"               \
+	" IN (" COMMAND_RELAY_ACTIONS ") THEN 'relay' ELSE action END AS kind FROM prepay.command"   \
+	" WHERE site_id = $1 AND status IN ('queued', 'sent', 'unknown')" meters "),"                \
 	" head AS (SELECT *, row_number() OVER (PARTITION BY meter_id, kind ORDER BY command_id)"    \
 	" AS place FROM live)"                                                                       \
-	" SELECT h.command_id, h.meter_id, h.action, h.verify, h.automatic, h.args ? 'count'"        \
-	" FROM head h JOIN prepay.meter m ON m.site_id = $1 AND m.meter_id = h.meter_id"             \
+	" SELECT c.command_id, c.meter_id, c.action, c.verify, c.automatic, c.args ? 'count',"       \
+	" COALESCE(c.passed_at IS NOT NULL OR c.confirmation_id IS NOT NULL, false)"                 \
+	" FROM head c JOIN prepay.meter m ON m.site_id = $1 AND m.meter_id = c.meter_id"             \
 	" JOIN prepay.gateway g ON g.site_id = $1 AND g.gateway_id = m.gateway_id"                   \
-	" WHERE h.place = 1 AND h.status <> 'sent' AND g.agent = $2 AND m.unit_id IS NOT NULL"       \
-	" AND (h.not_before IS NULL OR h.not_before <= $3)"                                          \
-	" AND (h.verify OR h.valid_until IS NULL OR h.valid_until > $4)"                             \
-	" ORDER BY h.kind <> 'relay', h.kind <> 'recharge', h.kind <> 'read', h.command_id LIMIT $5"
+	" JOIN prepay.meter_control k ON k.site_id = $1 AND k.meter_id = c.meter_id"                 \
+	" WHERE c.place = 1 AND c.status <> 'sent' AND g.agent = $2 AND m.unit_id IS NOT NULL"       \
+	" AND (c.not_before IS NULL OR c.not_before <= $3)"                                          \
+	" AND (c.verify OR c.valid_until IS NULL OR c.valid_until > $4)"                             \
+	" AND NOT (" BRAKE_WAITS " AND EXISTS (SELECT FROM prepay.trip_brake b WHERE b.site_id = $1" \
+	" AND b.on_since IS NOT NULL))"                                                              \
+	" ORDER BY c.kind <> 'relay' OR c.action = 'trip' AND c.automatic, c.kind <> 'recharge',"    \
+	" c.kind <> 'relay', c.kind <> 'read', c.command_id LIMIT $5"
 
 /* meter_id NULL: of all meters. */
 static int
@@ -82,29 +91,10 @@ find_candidates(const AgentCall *call, const int32 *meter_id, int n_meter, int m
 		c->verify = db_bool(i, 4);
 		c->automatic = db_bool(i, 5);
 		c->has_count = db_bool(i, 6);
+		c->has_passed = db_bool(i, 7);
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return n;
-}
-
-/* Automatic trips that may still go out in this minute; the brake on mass disconnection. */
-static int
-trips_left(const AgentCall *call)
-{
-	static DbQuery query = {
-		"SELECT count(*) FROM prepay.command WHERE site_id = $1 AND action = 'trip' AND automatic"
-		" AND lease_until > $2",
-		2,
-		{ INT4OID, TIMESTAMPTZOID }
-	};
-	int64 limit = setting_micro(call->site, "trip_limit_per_minute", -1);
-	Datum args[] = { Int32GetDatum(call->site->site_id),
-					 TimestampTzGetDatum(GetCurrentTimestamp()) };
-
-	if (limit < 0)
-		return MAX_TAKEN;
-	db_run(&query, args);
-	return (int) Max(limit / 1000000 - db_int64(0, 1), 0);
 }
 
 /* The rule may have changed its mind since the command was queued: a stale OFF never cuts. */
@@ -120,18 +110,15 @@ still_wanted(const AgentCall *call, RelayMeter *meter, const Candidate *candidat
 }
 
 static bool
-take_relay(const AgentCall *call, RelayMeter *meter, const Candidate *candidate, int *trips)
+take_relay(const AgentCall *call, RelayMeter *meter, const Candidate *candidate, Brake *brake)
 {
 	SupplySide side = relay_action_side(candidate->action);
 
 	if (!still_wanted(call, meter, candidate))
 		return false;
-	if (side == SIDE_OFF && candidate->automatic && !candidate->verify)
-	{
-		if (*trips == 0)
-			return false;
-		(*trips)--;
-	}
+	if (side == SIDE_OFF && candidate->automatic && !candidate->verify && !candidate->has_passed &&
+		!brake_passes(call->site, brake, meter, candidate->command_id))
+		return false;
 	if (!candidate->verify && side != SIDE_NONE)
 		relay_commanded(call->site, meter, side);
 	return true;
@@ -180,7 +167,7 @@ choose(const AgentCall *call, int max_rows, int64 *taken)
 	RelayMeter *meter;
 	int32 *meter_id;
 	int n = find_candidates(call, NULL, 0, max_rows, &candidate);
-	int trips = -1;
+	Brake brake = { 0 };
 	int n_taken = 0;
 	int i;
 
@@ -201,15 +188,14 @@ choose(const AgentCall *call, int max_rows, int64 *taken)
 
 		if (m == NULL)
 			continue;
-		if (trips < 0)
-			trips = trips_left(call);
 		if (command_is_relay(candidate[i].action))
-			take = take_relay(call, m, &candidate[i], &trips);
+			take = take_relay(call, m, &candidate[i], &brake);
 		else if (strcmp(candidate[i].action, "recharge") == 0)
 			take = fix_count(call, &candidate[i]);
 		if (take)
 			taken[n_taken++] = candidate[i].command_id;
 	}
+	brake_finish(call->site, &brake);
 	return n_taken;
 }
 

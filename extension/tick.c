@@ -20,6 +20,7 @@
 #include "alarm_notice.h"
 #include "anchor.h"
 #include "auth.h"
+#include "brake.h"
 #include "clock.h"
 #include "command.h"
 #include "contact.h"
@@ -156,6 +157,7 @@ tick_site(const Site *site, int max, bool *left)
 		done += command_tick(site, max - done);
 	if (done < max)
 		done += alarm_notice_escalate(site, max - done);
+	brake_tick(site);
 	anchor_tick(site);
 	return done;
 }

@@ -44,9 +44,11 @@ CREATE TYPE prepay.control_result AS (
 	action text,
 	command_id bigint,
 	status text,
-	detail text
+	detail text,
+	batch_id bigint
 );
-COMMENT ON TYPE prepay.control_result IS 'One row a meter of control(): the command queued, or why none was.';
+COMMENT ON TYPE prepay.control_result IS
+	'One row a meter of control(): the command queued, or why none was; batch_id: the call as batch_status has it.';
 
 CREATE TYPE prepay.ingest_result AS (
 	last_seq bigint,

@@ -10,6 +10,11 @@ CREATE FUNCTION prepay.cancel_command(command_id bigint, site text DEFAULT NULL)
 COMMENT ON FUNCTION prepay.cancel_command(bigint, text) IS
 	'Withdraw a command that is still queued. (撤销命令)';
 
+CREATE FUNCTION prepay.confirm_trips(site text DEFAULT NULL, note text DEFAULT NULL) RETURNS int
+	AS 'MODULE_PATHNAME', 'prepay_confirm_trips' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay.confirm_trips(text, text) IS
+	'Let the automatic trips go that wait above trip_limit_per_minute (see trips_waiting), and release the brake. Answers how many. (确认批量拉闸)';
+
 CREATE FUNCTION prepay.supply_decision(target text, moment timestamptz DEFAULT NULL)
 	RETURNS TABLE (site text, meter text, account text, decision text, supply text, reasons text[],
 		balance numeric, relay_desired text, relay_observed text)

@@ -8,7 +8,8 @@ GRANT SELECT ON prepay.account_status, prepay.meter_status, prepay.gateway_statu
 	prepay.usage_daily, prepay.usage_monthly, prepay.unowned_energy, prepay.check_energy, prepay.alarm_active, prepay.alarm_history,
 	prepay.readings, prepay.sales, prepay.refunds, prepay.reversals, prepay.sales_daily, prepay.sales_monthly,
 	prepay.sales_yearly, prepay.account_monthly, prepay.shift_totals, prepay.shifts, prepay.opened_accounts,
-	prepay.closed_accounts, prepay.account_changes, prepay.debts, prepay.credits
+	prepay.closed_accounts, prepay.account_changes, prepay.debts, prepay.credits,
+	prepay.trips_waiting, prepay.trip_confirmations, prepay.batch_status
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
 GRANT EXECUTE ON FUNCTION prepay.now(), prepay.is_code(text), prepay.my_site(int), prepay.all_sites(), prepay.balance(int, int),
 	prepay.state_color(text), prepay.open_usage(int, bigint[], bytea, bytea[]),
@@ -42,7 +43,8 @@ GRANT EXECUTE ON FUNCTION
 	prepay.close_shift(numeric, text, text, text)
 	TO prepay_admin, prepay_supervisor, prepay_cashier;
 GRANT EXECUTE ON FUNCTION prepay.reverse(text, int, text, text), prepay.adjust(text, numeric, text, text),
-	prepay.add_debt(text, numeric, text, jsonb), prepay.grant_credit(text, numeric, text, jsonb)
+	prepay.add_debt(text, numeric, text, jsonb), prepay.grant_credit(text, numeric, text, jsonb),
+	prepay.confirm_trips(text, text)
 	TO prepay_admin, prepay_supervisor;
 
 GRANT EXECUTE ON FUNCTION prepay.supply_decision(text, timestamptz), prepay.supply_rehearsal(text, timestamptz)

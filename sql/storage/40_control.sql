@@ -109,6 +109,8 @@ CREATE TABLE prepay.command (
 	verify boolean NOT NULL DEFAULT false,
 	lease_until timestamptz,
 	not_before timestamptz,
+	passed_at timestamptz,
+	confirmation_id bigint,
 	PRIMARY KEY (site_id, command_id),
 	FOREIGN KEY (site_id, meter_id) REFERENCES prepay.meter
 );
@@ -116,15 +118,20 @@ CREATE INDEX command_live ON prepay.command (site_id, meter_id, command_id)
 	WHERE status IN ('queued', 'sent', 'unknown');
 CREATE INDEX command_expires ON prepay.command (site_id, valid_until) WHERE status = 'queued';
 CREATE INDEX command_leased ON prepay.command (site_id, lease_until) WHERE status = 'sent';
--- Automatic trips of the last minute: the brake on mass disconnection counts them.
-CREATE INDEX command_trips ON prepay.command (site_id, lease_until)
-	WHERE action = 'trip' AND automatic;
+-- Automatic trips of the last minute and those that wait: the brake on mass disconnection counts them.
+CREATE INDEX command_passed ON prepay.command (site_id, passed_at) WHERE passed_at IS NOT NULL;
+CREATE INDEX command_waiting ON prepay.command (site_id, command_id) WHERE status = 'queued' AND action = 'trip'
+	AND automatic AND passed_at IS NULL AND confirmation_id IS NULL;
+CREATE INDEX command_confirmed ON prepay.command (site_id, confirmation_id) WHERE confirmation_id IS NOT NULL;
+CREATE INDEX command_of_batch ON prepay.command (site_id, batch_id) WHERE batch_id IS NOT NULL;
 COMMENT ON COLUMN prepay.command.automatic IS
 	'Queued by the supply rule, not by a person; handed out only while the rule still wants it.';
 COMMENT ON COLUMN prepay.command.verify IS
 	'An attempt ended unknown: the next one reads back before anything is written.';
 COMMENT ON COLUMN prepay.command.lease_until IS 'Real time up to which the agent has the command.';
 COMMENT ON COLUMN prepay.command.not_before IS 'Real time of the next attempt.';
+COMMENT ON COLUMN prepay.command.passed_at IS 'Real time at which the brake on mass disconnection let it pass.';
+COMMENT ON COLUMN prepay.command.confirmation_id IS 'By which a supervisor let it pass (see trip_confirmations).';
 CREATE INDEX command_of_meter ON prepay.command (site_id, meter_id, created_at);
 
 -- When lost contact was last looked for, by the business clock and by the real one.

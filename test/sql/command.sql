@@ -96,7 +96,7 @@ SELECT count(*) FROM prepay.take_commands('gw-host') WHERE meter_id = 5;
 SELECT pg_temp.report('M5', 'expired');
 SELECT action, status FROM pg_temp.commands WHERE meter = 'M5' AND action = 'trip';
 
--- The brake on mass disconnection: so many automatic cuts a minute, a person's order goes on.
+-- The brake on mass disconnection: so many automatic cuts a minute, then a supervisor must confirm; a person's order goes on.
 INSERT INTO prepay.meter (site_id, code, gateway_id, unit_id, model) SELECT 1, 'M' || n, 1, n, 'acrel-ddsy1352' FROM generate_series(7, 10) AS n;
 SELECT count(prepay.open_account('A' || n, 'Customer', meters => ARRAY['M' || n], opening_balance => 10, key => 'o' || n))
 FROM generate_series(7, 10) AS n;
@@ -110,7 +110,9 @@ SELECT count(*) FROM prepay.control('M10', 'trip');
 SELECT count(*) FROM prepay.take_commands('gw-host') WHERE meter_id IN (7, 8, 9);
 SELECT count(*) FROM prepay.take_commands('gw-host') WHERE meter_id IN (7, 8, 9);
 SELECT status FROM prepay.command WHERE meter_id = 10;
-UPDATE prepay.command SET lease_until = lease_until - interval '1 minute' WHERE status = 'sent';
+UPDATE prepay.command SET lease_until = lease_until - interval '1 minute', passed_at = passed_at - interval '1 minute' WHERE status = 'sent';
+SELECT count(*) FROM prepay.take_commands('gw-host') WHERE meter_id IN (7, 8, 9);
+SELECT prepay.confirm_trips('town');
 SELECT count(*) FROM prepay.take_commands('gw-host') WHERE meter_id IN (7, 8, 9);
 
 -- A lease that ran out without a report: it is unknown what became of it.

@@ -71,7 +71,7 @@ SELECT * FROM pg_temp.meters WHERE meter = 'M3';
 -- A place switches all below it, skips check meters and kept-on meters and says so.
 SELECT count(*) FROM prepay.control('M1', 'keep_on');
 SELECT meter, account, action, status, detail FROM prepay.control('B1', 'trip', reason => 'fire drill');
-SELECT count(DISTINCT batch_id) AS batches, min(batch_id) = min(command_id) AS by_first FROM prepay.command WHERE reason = 'fire drill';
+SELECT count(DISTINCT batch_id) AS batches, count(*) FROM prepay.command WHERE reason = 'fire drill';
 SELECT meter, status, detail FROM prepay.control('B1-1', 'close');
 SELECT meter, status FROM prepay.control('S201', 'prepaid');
 SELECT * FROM pg_temp.meters;

@@ -97,6 +97,7 @@ INSERT INTO deed (what, statement) VALUES
 	('cut a meter', $$SELECT prepay.control('town/M1', 'trip')$$),
 	('read a meter', $$SELECT prepay.control('town/M1', 'read')$$),
 	('cancel a command', $$SELECT prepay.cancel_command(min(command_id)) FROM prepay.command WHERE site_id = 1$$),
+	('confirm trips', $$SELECT prepay.confirm_trips('town')$$),
 	('cancel one elsewhere', $$SELECT prepay.cancel_command(2)$$),
 	('cut one elsewhere', $$SELECT prepay.control('mall/M1', 'trip')$$),
 	('unlock a meter', $$SELECT prepay.control('town/M1', 'unlock')$$),
