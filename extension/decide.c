@@ -282,6 +282,8 @@ decide_account(const Site *site, int32 account_id, int64 balance_minor, bool by_
  * The relay state a reading shows. A change that no command explains is judged in
  * relay_seen() and set right here. A meter that belongs to nobody is decided when
  * its relay is first seen.
+ * A reading that is older than what is known is passed over, so that the next one that
+ * shows the same must be a change again.
  */
 void
 decide_observed(const Site *site, int32 meter_id, bool relay_closed, TimestampTz read_at)
@@ -291,10 +293,7 @@ decide_observed(const Site *site, int32 meter_id, bool relay_closed, TimestampTz
 	connect();
 	if (relay_lock(site, &meter_id, 1, &meter) != 1)
 		elog(ERROR, "meter %d has no control row", meter_id);
-	/* Older than what is known: the next reading is compared with that again. */
-	if (!relay_seen(site, meter, relay_closed, read_at))
-		relay_show(site, meter, meter->observed == SIDE_ON);
-	else if (meter->is_prepaid)
+	if (relay_seen(site, meter, relay_closed, read_at) && meter->is_prepaid)
 	{
 		RelayCause cause = { .reason = relay_closed ? "the relay was found closed"
 													: "the relay was found open" };
@@ -304,6 +303,8 @@ decide_observed(const Site *site, int32 meter_id, bool relay_closed, TimestampTz
 		else
 			(void) relay_follow(site, meter, &cause);
 	}
+	if (relay_effective(meter) == (relay_closed ? SIDE_OFF : SIDE_ON))
+		relay_show(site, meter, !relay_closed);
 	SPI_finish();
 }
 

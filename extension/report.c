@@ -156,6 +156,15 @@ raise_mismatch(const Attempt *attempt, RelayMeter *meter, const char *what)
 							  attempt->action, what, error ? ": " : "", error ? error : ""));
 }
 
+/* A person is told; what stood in the way may be gone when the rule tries anew after a while. */
+static void
+give_up(const Attempt *attempt, const RelayMeter *meter, const char *what)
+{
+	raise_mismatch(attempt, meter, what);
+	relay_decide_at(attempt->site, meter->meter_id,
+					GetCurrentTimestamp() + COMMAND_RETRY_S * USECS_PER_SEC);
+}
+
 /* Certainly not carried out: try again unless nobody wants it any more. */
 static const char *
 retry(const Attempt *attempt, RelayMeter *meter)
@@ -171,11 +180,7 @@ retry(const Attempt *attempt, RelayMeter *meter)
 	if (attempt->attempts < COMMAND_MAX_ATTEMPTS)
 		return requeue(attempt, "queued", false);
 	if (command_is_relay(attempt->action))
-	{
-		raise_mismatch(attempt, meter, "failed for good");
-		relay_decide_at(attempt->site, meter->meter_id,
-						GetCurrentTimestamp() + COMMAND_RETRY_S * USECS_PER_SEC);
-	}
+		give_up(attempt, meter, "failed for good");
 	return finish(attempt, "failed");
 }
 
@@ -202,7 +207,7 @@ settle_relay(const Attempt *attempt, RelayMeter *meter)
 			break;
 		case OUTCOME_REFUSED:
 			status = finish(attempt, "refused");
-			raise_mismatch(attempt, meter, "was refused by the meter");
+			give_up(attempt, meter, "was refused by the meter");
 			break;
 		case OUTCOME_EXPIRED:
 			status = finish(attempt, "expired");
@@ -222,8 +227,7 @@ settle_relay(const Attempt *attempt, RelayMeter *meter)
 		(void) relay_seen(attempt->site, meter, seen == SIDE_ON, seen_at(attempt));
 	if (outcome == OUTCOME_DONE && seen == SIDE_NONE)
 		mismatch_sighting(attempt->site, meter, NULL, attempt->site->now);
-	/* A refusal stands until something changes; asking again at once would only be refused again.
-	 */
+	/* Asking again at once would only be refused again. */
 	if (outcome != OUTCOME_REFUSED && strcmp(status, "failed") != 0)
 		decide_locked_meter(attempt->site, meter,
 							outcome == OUTCOME_EXPIRED ? GetCurrentTimestamp() + AFTER_EXPIRY_US

@@ -161,3 +161,14 @@ SELECT prepay.create_agent('gw-host', '{"role": "regress_no_such_role"}');
 SELECT prepay.create_agent('gw-host', '{"colour": "red"}');
 SELECT prepay.create_agent(NULL);
 SELECT * FROM prepay.verify();
+
+-- A refusal stands for a quarter of an hour, then the rule tries anew: what stood in the way may be gone.
+SELECT status FROM prepay.control('M4', 'trip');
+SELECT action FROM prepay.take_commands('gw-host') WHERE meter_id = 4;
+SELECT prepay.report_command('gw-host', command_id, attempts, 'refused', '{"error": "current too high"}') FROM prepay.command WHERE meter_id = 4 AND status = 'sent' AND action = 'trip';
+SELECT kind, detail FROM prepay.alarm_active WHERE meter = 'M4' AND kind = 'relay_mismatch';
+SELECT prepay.tick() >= 0 AS ticked;
+SELECT action, status FROM prepay.command WHERE meter_id = 4 AND action = 'trip' ORDER BY command_id;
+UPDATE prepay.meter_control SET decide_at = decide_at - interval '15 minutes' WHERE meter_id = 4;
+SELECT prepay.tick() >= 0 AS ticked;
+SELECT action, status FROM prepay.command WHERE meter_id = 4 AND action = 'trip' ORDER BY command_id;

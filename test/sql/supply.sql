@@ -109,3 +109,27 @@ SELECT count(*) FROM pg_temp.commands WHERE meter = 'M8';
 -- At a moment before the account had it, it was nobody's.
 SELECT account, decision, reasons FROM prepay.supply_decision('M1', '2026-02-01 00:00+08');
 SELECT * FROM prepay.verify();
+
+-- The command is part of the transaction in which the money was used up.
+SET prepay.now = '2026-03-20 00:00+08';
+SELECT prepay.open_account('A9', 'Sun', opening_balance => 5, key => 'o9');
+INSERT INTO prepay.meter (site_id, code, gateway_id, unit_id) VALUES (1, 'M9', 1, 9);
+SELECT prepay.add_meter('A9', 'M9', 0);
+SET prepay.now = '2026-03-20 01:00+08';
+BEGIN;
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, relay_closed) SELECT 1, meter_id, prepay.now(), 6, true FROM prepay.meter WHERE code = 'M9';
+SELECT action, status, c.xmin::text = pg_current_xact_id()::text AS of_this_transaction FROM prepay.command c JOIN prepay.meter m USING (site_id, meter_id) WHERE m.code = 'M9';
+ROLLBACK;
+SELECT count(*) FROM prepay.command c JOIN prepay.meter m USING (site_id, meter_id) WHERE m.code = 'M9';
+
+-- A reading older than a confirmation is passed over; when the next one shows the same, it is not.
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, relay_closed) SELECT 1, meter_id, prepay.now(), 1, false FROM prepay.meter WHERE code = 'M9';
+SET prepay.now = '2026-03-20 02:00+08';
+SELECT action FROM prepay.take_commands('gw-host') t JOIN prepay.meter m USING (meter_id) WHERE m.code = 'M9';
+SELECT prepay.report_command('gw-host', c.command_id, c.attempts, 'done', '{"relay_closed": true, "read_at": "2026-03-20T01:59:00+08:00"}')
+FROM prepay.command c JOIN prepay.meter m USING (site_id, meter_id) WHERE m.code = 'M9';
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, relay_closed) SELECT 1, meter_id, '2026-03-20 01:59:30+08', 1, false FROM prepay.meter WHERE code = 'M9';
+SELECT action, status FROM pg_temp.commands WHERE meter = 'M9';
+SET prepay.now = '2026-03-20 03:00+08';
+INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, relay_closed) SELECT 1, meter_id, prepay.now(), 1, false FROM prepay.meter WHERE code = 'M9';
+SELECT action, status FROM pg_temp.commands WHERE meter = 'M9';
