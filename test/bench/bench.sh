@@ -3,7 +3,7 @@
 # machine, not for records: samples of the sides alternate, medians are taken, and CPU time stands beside
 # wall time, because a machine is seldom idle.
 #
-#   BENCH="batch trigger row proof verify sell xlsx"  what to measure     BENCH_TOWNS="10000:flat 10000:rich 100000:flat"
+#   BENCH="batch trigger row proof verify sell xlsx rehearsal"  what to measure     BENCH_TOWNS="10000:flat 10000:rich 100000:flat"
 #   BENCH_SAMPLES=7            of each side                   BENCH_BATCHES=96   batches of 1 000 in a sample
 #   BENCH_SECONDS=8            of each run of one-row INSERTs BENCH_METERS=1000  whose month is back-tested, verified
 #   BENCH_HOUSEHOLDS=100000    of the town of the sales
@@ -13,9 +13,10 @@
 # fsync and synchronous_commit on, then off as an agent that keeps a spool may have it, in the first town.
 # proof: backtest() and explain() of a month. sell: sales, beside pgledger when PGLEDGER_SQL names its
 # SQL, then reports and verify() over them. xlsx: a workbook beside CSV.
+# rehearsal: supply_rehearsal() over BENCH_SITE=1000000 accounts.
 set -eu
 cd "$(dirname "$0")/../.."
-what=${BENCH:-batch trigger row proof verify sell xlsx}
+what=${BENCH:-batch trigger row proof verify sell xlsx rehearsal}
 towns=${BENCH_TOWNS:-10000:flat 10000:rich 100000:flat}
 samples=${BENCH_SAMPLES:-7}
 batches=${BENCH_BATCHES:-96}
@@ -160,6 +161,10 @@ fi
 
 if wants sell; then
 	. test/bench/sell.sh
+fi
+if wants rehearsal; then
+	createdb rehearsal
+	quiet -d rehearsal -v accounts="${BENCH_SITE:-1000000}" -f test/bench/rehearsal.sql | grep .
 fi
 [ -z "$towns" ] || quiet -f test/bench/report.sql
 for town in $towns; do
