@@ -178,7 +178,7 @@ default_has_rows(TimestampTz from, TimestampTz to)
 }
 
 static void
-create_partition(int year, int month)
+create_partition(int year, int month, bool has_begun)
 {
 	char *name = psprintf("reading_%04d_%02d", year, month);
 	Oid schema = get_namespace_oid("prepay", false);
@@ -190,9 +190,13 @@ create_partition(int year, int month)
 		return;
 	/*
 	 * Attaching locks the default partition alone, unlike CREATE TABLE … PARTITION OF,
-	 * which would make every reader and writer wait. When it is busy the next tick will do.
+	 * which would make every reader and writer wait. But a writer that has chosen the default
+	 * partition before and comes to it afterwards is refused, so in a month that readings
+	 * arrive for writers wait at the table itself. When it is busy the next tick will do.
 	 */
-	if (!ConditionalLockRelationOid(get_relname_relid("reading_default", schema),
+	if ((has_begun && !ConditionalLockRelationOid(get_relname_relid("reading", schema),
+												  ShareRowExclusiveLock)) ||
+		!ConditionalLockRelationOid(get_relname_relid("reading_default", schema),
 									AccessExclusiveLock))
 		return;
 	db_execute(psprintf("CREATE TABLE prepay.%s (LIKE prepay.reading)", quote_identifier(name)));
@@ -217,7 +221,7 @@ keep_partitions_ahead(void)
 	cal_civil((int32) (clock_now() / CAL_DAY_US), &year, &month, &mday);
 	for (i = 0; i < PARTITION_MONTHS_AHEAD; i++)
 	{
-		create_partition(year, month);
+		create_partition(year, month, i == 0);
 		if (++month > 12)
 		{
 			month = 1;
