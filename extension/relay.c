@@ -46,7 +46,7 @@
 	" c.locked, c.locked_reason, c.order_kind, c.order_by, c.order_reason, c.desired,"            \
 	" c.desired_why, c.commanded, c.commanded_at, c.acknowledged, c.acknowledged_at, c.observed," \
 	" c.observed_at, q.command_id, q.action, f.command_id, f.action,"                             \
-	" c.hold_until, c.tenant_off, q.automatic, " METER_WATCH_COLUMNS " FROM prepay.meter m"                    \
+	" c.hold_until, c.tenant_off, q.automatic, " METER_WATCH_COLUMNS " FROM prepay.meter m"       \
 	" LEFT JOIN prepay.meter_control c ON c.site_id = m.site_id AND c.meter_id = m.meter_id"      \
 	" LEFT JOIN prepay.meter_watch w ON w.site_id = m.site_id AND w.meter_id = m.meter_id"        \
 	" LEFT JOIN prepay.meter_model mm ON mm.code = m.model"                                       \

@@ -158,7 +158,7 @@ raise_mismatch(const Attempt *attempt, RelayMeter *meter, const char *what)
 
 /* A person is told; what stood in the way may be gone when the rule tries anew after a while. */
 static void
-give_up(const Attempt *attempt, const RelayMeter *meter, const char *what)
+give_up(const Attempt *attempt, RelayMeter *meter, const char *what)
 {
 	raise_mismatch(attempt, meter, what);
 	relay_decide_at(attempt->site, meter->meter_id,
