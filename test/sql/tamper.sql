@@ -72,7 +72,7 @@ INSERT INTO exempt SELECT t, NULL, why FROM (VALUES
 	('set-up: plain tables that people change as they like; what is rated by them is rated anew, what is dated is in proven tables',
 		'{installation,site,setting,place,energy_share,operator_site,holiday,meter_model,agent,gateway,meter,supply_policy,switch_schedule,receipt_template,message_template}'::text[]),
 	('names and terms of people; each change is a row of operator_log, which is proven', '{account}'),
-	('contact, commands, alarms and messages: neither money nor energy', '{agent_spool,gateway_state,contact_check,alarm,meter_control,command,notification}'),
+	('contact, commands, alarms and messages: neither money nor energy', '{agent_spool,gateway_state,contact_check,alarm,meter_control,meter_watch,command,notification}'),
 	('work to do: a row too many rates an account again, a row too few leaves a difference that is seen', '{rerate_queue}'),
 	('what tick() compares holidays with: a wrong row has accounts rated again', '{rated_holiday}'),
 	('who may work here: each change is a row of operator_log, which is chained and anchored', '{operator,operator_password,log_in,operator_log_head}'),
@@ -83,7 +83,7 @@ INSERT INTO exempt SELECT t, c, why FROM (VALUES
 	('account_state', 'how long sealing waits; a day that was sealed too early is corrected', '{waits_from}'),
 	('meter_state', 'copies of proven terms, prices and readings: what the next reading costs by them is seen when it is rated anew',
 		'{term_from,former_waits,ratio_e6,register_max_wh,reverse_add,reverse_wh,rated_w,facts_from,tariff_id,tariff_from,tariff_until}'),
-	('meter_state', 'what the meter showed last, beside the proven reading', '{kw,relay_closed,contact,contact_since}')) AS x (t, why, columns), unnest(columns) AS c;
+	('meter_state', 'what the meter showed last, beside the proven reading, and what is watched', '{kw,relay_closed,contact,contact_since,watched,power_limit_w}')) AS x (t, why, columns), unnest(columns) AS c;
 -- A row is added to each of these as a copy under another key.
 CREATE TEMP TABLE copied (t text, c text, value text);
 INSERT INTO copied VALUES ('account_meter', 'valid_from', '''2026-02-01 00:00+08'''), ('account_state', 'account_id', '90'), ('anchor', 'anchor_id', '90'),
