@@ -16,6 +16,7 @@
 #include "lock.h"
 #include "owner.h"
 #include "phone.h"
+#include "purse.h"
 #include "rerate.h"
 #include "tariff_store.h"
 #include "vend.h"
@@ -156,8 +157,10 @@ attach_list(DbSession *session, const Site *site, int32 account_id, ArrayType *m
 			ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
 							errmsg("meter \"%s\" stands at another site", target.code),
 							errhint("An account and its meters belong to one site.")));
+		purse_require_alone(site, account_id, target.id, 0);
 		owner_begin(site, account_id, target.id, NULL, site->now);
 		owner_rate(site, &target.id, 1, site->now);
+		purse_begin(site, account_id, target.id);
 	}
 }
 
@@ -293,10 +296,12 @@ prepay_add_meter(PG_FUNCTION_ARGS)
 	site = site_get(account.site_id);
 	vend_require_not_closed(site, &account);
 	effective = PG_ARGISNULL(3) ? site->now : PG_GETARG_TIMESTAMPTZ(3);
+	purse_require_alone(site, account.id, meter.id, 0);
 	owner_begin(site, account.id, meter.id,
 				PG_ARGISNULL(2) ? NULL : numeric_text(PG_GETARG_DATUM(2)), effective);
 	owner_rate(site, &meter.id, 1, effective);
 	account_redecide(site, account.id);
+	purse_begin(site, account.id, meter.id);
 	db_leave(&session);
 	PG_RETURN_VOID();
 }

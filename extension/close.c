@@ -32,6 +32,7 @@
 #include "decide.h"
 #include "jsonb_doc.h"
 #include "owner.h"
+#include "purse.h"
 #include "seal.h"
 #include "vend.h"
 
@@ -147,6 +148,8 @@ release_meters(const VendCall *call, const DbSession *session, const Closing *cl
 				  meter[i].until);
 	}
 	for (i = 0; i < n; i++)
+		purse_end(site, meter[i].meter_id, "the account was closed");
+	for (i = 0; i < n; i++)
 		owner_rate(site, &meter[i].meter_id, 1, meter[i].until);
 	for (i = 0; i < n; i++)
 		decide_meter(site, meter[i].meter_id);
@@ -205,7 +208,7 @@ static void
 close_open_account(VendCall *call, const DbSession *session, const Closing *closing,
 				   LedgerEntry *entry)
 {
-	vend_require_money_here(call->site, &call->target);
+	purse_require_empty(call->site, &call->target);
 	release_meters(call, session, closing);
 	vend_lock(call);
 	seal_close(call->site, call->account, &call->run.posting, &call->run.usage);

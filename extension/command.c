@@ -177,7 +177,8 @@ prepay_cancel_command(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PP_BAD_ACTION),
 				 errmsg("command %lld is a recharge", (long long) command_id),
-				 errhint("It carries money the account has paid for; let it be delivered.")));
+				 errhint("Reverse its sale while it is queued; resolve_recharge() decides about one "
+						 "whose outcome nobody knows.")));
 	lock_site_shared(site_id);
 	site = site_get(site_id);
 	(void) relay_lock(site, &meter_id, 1, &meter);

@@ -11,6 +11,7 @@
 #include "command.h"
 #include "db.h"
 #include "jsonb_doc.h"
+#include "purse.h"
 #include "state.h"
 
 typedef struct PlainMeter
@@ -103,6 +104,8 @@ obstacle(const ControlCall *call, const PlainMeter *meter)
 
 	if (is_recharge(call) && !meter->own_money)
 		return "its balance is kept in the database: use prepay.sell()";
+	if (is_recharge(call) && meter->account_id == 0)
+		return "it belongs to no account";
 	if (!meter->reachable)
 		return "it has no gateway and unit";
 	if (is_read(call))
@@ -139,21 +142,19 @@ supersede_queued(const ControlCall *call, int32 meter_id)
 	db_run(&query, args);
 }
 
-/* {"amount": …} with the currency's decimals; the purchase count is fixed when it is sent. */
-static char *
-recharge_args(const ControlCall *call)
+/* {"amount": …} with the currency's decimals, in minor units; the purchase count is fixed when it is sent. */
+static int64
+recharge_amount(const ControlCall *call)
 {
 	char *amount = option_text(call->args, "amount");
 	int64 minor;
-	char text[MONEY_TEXT_MAX];
 
 	if (amount == NULL || JB_ROOT_COUNT(call->args) != 1 ||
 		decimal_parse(amount, call->site->decimals, &minor) != DECIMAL_OK || minor <= 0)
 		ereport(ERROR, (errcode(ERRCODE_PP_BAD_ACTION),
 						errmsg("a recharge takes one argument, a positive amount"),
 						errhint("Give '{\"amount\": \"100.00\"}'.")));
-	minor_format(minor, call->site->decimals, text);
-	return psprintf("{\"amount\": \"%s\"}", text);
+	return minor;
 }
 
 static void
@@ -166,17 +167,32 @@ queue_plain(ControlCall *call, ControlRow *row, const PlainMeter *meter, const c
 						.reason = call->reason,
 						.operator_name = call->operator_name };
 
-	if (!is_read(call) && !is_recharge(call))
+	if (!is_read(call))
 		supersede_queued(call, meter->meter_id);
 	control_note(call, row, command_queue(call->site, &command), "queued", call->reason);
 	row->is_new = true;
 }
 
+/* Money that no sale has paid for, or that is kept here. */
+static void
+queue_recharge(ControlCall *call, ControlRow *row, int32 meter_id, int64 minor)
+{
+	int64 command_id = purse_order(call->site, meter_id, minor, call->reason);
+
+	if (command_id == 0)
+	{
+		control_note(call, row, 0, "refused", "it keeps no account's money");
+		return;
+	}
+	control_note(call, row, command_id, "queued", call->reason);
+	call->new_id[call->n_new++] = command_id;
+}
+
 void
 control_plain(ControlCall *call)
 {
-	char *args =
-		is_recharge(call) ? recharge_args(call) : JsonbToCString(NULL, &call->args->root, -1);
+	int64 minor = is_recharge(call) ? recharge_amount(call) : 0;
+	char *args = JsonbToCString(NULL, &call->args->root, -1);
 	int i;
 
 	relay_make_rows(call->site, call->meter_id, call->n);
@@ -196,6 +212,8 @@ control_plain(ControlCall *call)
 			control_note(call, row, 0, "refused", why);
 		else if (is_read(call) && meter.queued_id != 0)
 			control_note(call, row, meter.queued_id, "queued", "queued already");
+		else if (is_recharge(call))
+			queue_recharge(call, row, meter.meter_id, minor);
 		else
 			queue_plain(call, row, &meter, args);
 		SPI_finish();

@@ -24,6 +24,7 @@
 #include "auth.h"
 #include "db.h"
 #include "debt.h"
+#include "purse.h"
 #include "vend.h"
 
 #define ALARM2 1
@@ -170,6 +171,7 @@ prepay_activate_emergency_credit(PG_FUNCTION_ARGS)
 		int64 amount;
 
 		vend_require_open(&call, &call.target);
+		purse_refuse(call.site, &call.target, "emergency credit");
 		amount = require_available(&call);
 		entry.note = psprintf("emergency credit of %s %s activated", vend_money(call.site, amount),
 							  call.site->currency);

@@ -20,6 +20,7 @@
 #include "lock.h"
 #include "money.h"
 #include "owner.h"
+#include "purse.h"
 #include "vend.h"
 
 PG_FUNCTION_INFO_V1(prepay_meter_import_row);
@@ -333,8 +334,10 @@ import_account(ImportRow *row, int32 meter_id, const char *place_code)
 		check_tariff(row, account_id);
 	if (owner == 0)
 	{
+		purse_require_alone(row->site, account_id, meter_id, 0);
 		owner_begin(row->site, account_id, meter_id, row->field[IMPORT_START_KWH], row->site->now);
 		owner_rate(row->site, &meter_id, 1, row->site->now);
+		purse_begin(row->site, account_id, meter_id);
 	}
 	if (is_new)
 		post_opening(row, account_id);

@@ -172,6 +172,12 @@ prepay_meter_changes(PG_FUNCTION_ARGS)
 		2,
 		{ INT4OID, INT4OID }
 	};
+	static DbQuery owned = {
+		"SELECT a.code FROM prepay.account_meter o JOIN prepay.account a USING (site_id, account_id)"
+		" WHERE o.site_id = $1 AND o.meter_id = $2 AND o.valid_to = 'infinity'",
+		2,
+		{ INT4OID, INT4OID }
+	};
 	TriggerData *trigger = row_trigger(fcinfo, "meter_changes");
 	Datum args[2];
 	DbSession session;
@@ -197,6 +203,13 @@ prepay_meter_changes(PG_FUNCTION_ARGS)
 			 errmsg("%s of a meter that has readings or dated changes cannot be changed in place",
 					dated),
 			 errhint("Use prepay.change_meter() with the time from which it holds.")));
+	if (column_changed(trigger, "prepay_mode") && db_run(&owned, args) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_METER_OWNED),
+				 errmsg("the meter belongs to account \"%s\"", db_text(0, 1)),
+				 errdetail("Where the money is kept cannot change while an account has it there."),
+				 errhint("Remove the meter with its final register, change prepay_mode, add it again; "
+						 "do it in one transaction.")));
 	if (dated && !meter_change_runs)
 		db_run(&term, args);
 	site = site_get(DatumGetInt32(args[0]));

@@ -17,6 +17,7 @@
 #include "lock.h"
 #include "mismatch.h"
 #include "owner.h"
+#include "purse.h"
 #include "relay.h"
 #include "tariff_store.h"
 
@@ -72,6 +73,7 @@ prepay_remove_meter(PG_FUNCTION_ARGS)
 			  PG_ARGISNULL(2) ? NULL : numeric_text(PG_GETARG_DATUM(2)), effective);
 	owner_rate(site, &meter.id, 1, effective);
 	account_redecide(site, account.id);
+	purse_end(site, meter.id, "the meter was removed: its money is kept here");
 	decide_meter(site, meter.id);
 	db_leave(&session);
 	PG_RETURN_VOID();
@@ -138,7 +140,8 @@ hand_over(const Site *site, int32 old, int32 new, TimestampTz effective)
 
 /*
  * replace_meter(old, new, old_final_kwh, new_start_kwh, effective): balance, tier
- * position and tariff go on, and what was settled for the supply point.
+ * position and tariff go on, and what was settled for the supply point. A meter that keeps
+ * its own money begins with a new purchase count and gets the balance as a recharge.
  */
 Datum
 prepay_replace_meter(PG_FUNCTION_ARGS)
@@ -167,6 +170,7 @@ prepay_replace_meter(PG_FUNCTION_ARGS)
 						errmsg("meter \"%s\" belongs to no account of that site", old.code),
 						errhint("A meter without account needs no replacement record.")));
 	effective = time_or_now(site, fcinfo, 4);
+	purse_require_alone(site, account_id, new.id, old.id);
 	/* The new one first: an account without any meter has no day left to wait for. */
 	owner_begin(site, account_id, new.id, numeric_text(PG_GETARG_DATUM(3)), effective);
 	owner_end(site, account_id, old.id, since, numeric_text(PG_GETARG_DATUM(2)), effective);
@@ -177,6 +181,8 @@ prepay_replace_meter(PG_FUNCTION_ARGS)
 		owner_rate(site, both, 2, effective);
 	}
 	account_redecide(site, account_id);
+	purse_end(site, old.id, psprintf("replaced by meter %s: its money goes there", new.code));
+	purse_begin(site, account_id, new.id);
 	decide_meter(site, old.id);
 	db_leave(&session);
 	PG_RETURN_VOID();

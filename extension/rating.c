@@ -37,6 +37,7 @@
 #include "energy.h"
 #include "lock.h"
 #include "reading.h"
+#include "reconcile.h"
 #include "rerate.h"
 #include "seal.h"
 #include "tariff_store.h"
@@ -675,6 +676,7 @@ rate_site(const Site *site, const Reading *reading, int n)
 	rerate_store_later(site, &run.later);
 	finish_unowned(site, unowned, n_unowned);
 	reading_chain_flush(site, &run.chain);
+	reconcile_readings(site, account, n_account, reading, n);
 	report_relays(site, &map);
 	sample_finish(&run.samples);
 }

@@ -67,7 +67,6 @@ prepay_refund(PG_FUNCTION_ARGS)
 	if (!call.repeated)
 	{
 		vend_require_open(&call, &call.target);
-		vend_require_money_here(call.site, &call.target);
 		credit_require_own(&call, minor);
 		entry.amount_minor = -minor;
 		vend_receipt(&call);
@@ -211,7 +210,6 @@ prepay_transfer(PG_FUNCTION_ARGS)
 	{
 		vend_require_open(&call, &call.target);
 		vend_require_open(&call, &call.other);
-		vend_require_money_here(call.site, &call.target);
 		credit_require_own(&call, minor);
 		post_transfer(&call, minor);
 	}

@@ -19,6 +19,8 @@
 #include "decide.h"
 #include "lock.h"
 #include "mismatch.h"
+#include "money.h"
+#include "recharge.h"
 #include "relay.h"
 
 PG_FUNCTION_INFO_V1(prepay_report_command);
@@ -235,26 +237,70 @@ settle_relay(const Attempt *attempt, RelayMeter *meter)
 	return status;
 }
 
-/* A recharge is money that was paid for: it is tried until the meter's count says yes or no. */
+/* A number of the result that fits; false: it has none. */
+static bool
+result_int(const Attempt *attempt, const char *key, int32 *number)
+{
+	JsonbValue buffer;
+	JsonbValue *value = result_value(attempt, key, &buffer);
+	int64 whole;
+
+	if (value == NULL || value->type != jbvNumeric ||
+		decimal_parse(numeric_text(NumericGetDatum(value->val.numeric)), 0, &whole) != DECIMAL_OK ||
+		whole < 0 || whole > PG_INT32_MAX)
+		return false;
+	*number = (int32) whole;
+	return true;
+}
+
+/* Until a person decides: the agent is not given it again, nor what waits behind it. */
+static const char *
+hold_up(const Attempt *attempt)
+{
+	static DbQuery query = { "UPDATE prepay.command SET not_before = 'infinity' WHERE site_id = $1"
+							 " AND command_id = $2",
+							 2,
+							 { INT4OID, INT8OID } };
+	Datum args[] = { Int32GetDatum(attempt->site->site_id), Int64GetDatum(attempt->command_id) };
+	const char *status = requeue(attempt, "unknown", true);
+
+	db_run(&query, args);
+	return status;
+}
+
+/* Money that was paid for is tried until the meter's count says yes or no. */
 static const char *
 settle_recharge(const Attempt *attempt)
 {
-	char *error = result_string(attempt, "error");
+	static const RechargeOutcome said[] = { [OUTCOME_DONE] = RECHARGE_DONE,
+											[OUTCOME_REFUSED] = RECHARGE_REFUSED,
+											[OUTCOME_FAILED] = RECHARGE_AGAIN,
+											[OUTCOME_UNKNOWN] = RECHARGE_ASK,
+											[OUTCOME_EXPIRED] = RECHARGE_AGAIN };
+	int32 tries;
+	RechargeReport report = { .command_id = attempt->command_id,
+							  .meter_id = attempt->meter_id,
+							  .action = attempt->action,
+							  .said = said[attempt->outcome],
+							  .verify = attempt->verify,
+							  .meter_balance = result_string(attempt, "meter_balance"),
+							  .error = result_string(attempt, "error"),
+							  .seen_at = seen_at(attempt) };
 
-	switch (attempt->outcome)
+	report.has_count = result_int(attempt, "purchase_count", &report.count);
+	report.has_written = result_int(attempt, "tries", &tries) && tries > 0;
+	switch (recharge_report(attempt->site, &report))
 	{
-		case OUTCOME_DONE:
+		case RECHARGE_DONE:
 			return finish(attempt, "done");
-		case OUTCOME_REFUSED:
-			(void) alarm_raise_meter(
-				attempt->site, attempt->meter_id, "purchase_count", ALARM_CRITICAL,
-				psprintf("Recharge %lld was refused: %s.", (long long) attempt->command_id,
-						 error ? error : "no reason given"));
+		case RECHARGE_REFUSED:
 			return finish(attempt, "refused");
-		case OUTCOME_UNKNOWN:
-			return requeue(attempt, "unknown", true);
-		default:
+		case RECHARGE_AGAIN:
 			return requeue(attempt, "queued", false);
+		case RECHARGE_CONFLICT:
+			return hold_up(attempt);
+		default:
+			return requeue(attempt, "unknown", true);
 	}
 }
 
@@ -358,7 +404,7 @@ prepay_report_command(PG_FUNCTION_ARGS)
 		status = attempt.status;
 	else if (is_relay)
 		status = settle_relay(&attempt, meter);
-	else if (strcmp(attempt.action, "recharge") == 0)
+	else if (recharge_is(attempt.action))
 		status = settle_recharge(&attempt);
 	else
 		status = settle_plain(&attempt, meter);

@@ -8,6 +8,9 @@
  * correcting its readings; a reversal is not reversed, what it took away is posted
  * anew; a closing stands, because nothing moves a closed account's money.
  *
+ * A recharge that was not sent goes with its sale; one that may be in the meter has to
+ * be withdrawn first (purse.c).
+ *
  * A sale is reversed also when its money is spent: the balance may fall below 0, and
  * the note says by how much.
  */
@@ -19,6 +22,7 @@
 #include "credit.h"
 #include "db.h"
 #include "debt.h"
+#include "purse.h"
 #include "vend.h"
 
 PG_FUNCTION_INFO_V1(prepay_reverse);
@@ -254,6 +258,8 @@ reverse_posting(VendCall *call, const Original *original, const char *reason)
 
 	for (i = 0; i < n; i++)
 		require_reversible(call, &part[i]);
+	for (i = 0; i < call->n_locked; i++)
+		purse_cancel(call, &call->locked[i], original->key);
 	if (head->tender != NULL || strcmp(head->kind, "opening") == 0)
 		vend_receipt(call);
 	reverse_part(call, head, true, note);

@@ -49,6 +49,7 @@ static const Setting settings[] = {
 	{ "alarm2_amount", SETTING_MONEY, NULL, NULL, true },
 	{ "alarm_margin", SETTING_MONEY, "0", NULL, true },
 	{ "alarm_phones", SETTING_PHONES, NULL, NULL, false },
+	{ "balance_tolerance", SETTING_MONEY, "1", NULL, false },
 	{ "clock_drift_limit", SETTING_INTERVAL, "5 minutes", NULL, false },
 	{ "credit_limit", SETTING_MONEY, "0", NULL, true },
 	{ "emergency_credit", SETTING_MONEY, "0", NULL, true },

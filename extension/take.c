@@ -18,6 +18,7 @@
 #include "brake.h"
 #include "command.h"
 #include "decide.h"
+#include "recharge.h"
 #include "relay.h"
 
 PG_FUNCTION_INFO_V1(prepay_take_commands);
@@ -31,7 +32,7 @@ typedef struct Candidate
 	char *action;
 	bool verify;
 	bool automatic;
-	bool has_count;	 /* recharge: its purchase count is fixed already */
+	bool has_count;	 /* its purchase count is fixed already */
 	bool has_passed; /* trip: the brake has let it go before, or a supervisor has */
 } Candidate;
 
@@ -42,7 +43,8 @@ typedef struct Candidate
 #define CANDIDATES(meters)                                                                       \
 	"WITH live AS MATERIALIZED (SELECT command_id, meter_id, action, status, automatic, verify," \
 	" not_before, valid_until, passed_at, confirmation_id, args, CASE WHEN action"               \
-	" IN (" COMMAND_RELAY_ACTIONS ") THEN 'relay' ELSE action END AS kind FROM prepay.command"   \
+	" IN (" COMMAND_RELAY_ACTIONS ") THEN 'relay' WHEN action IN (" RECHARGE_ACTIONS             \
+	") THEN 'money' ELSE action END AS kind FROM prepay.command"                                 \
 	" WHERE site_id = $1 AND status IN ('queued', 'sent', 'unknown')" meters "),"                \
 	" head AS (SELECT *, row_number() OVER (PARTITION BY meter_id, kind ORDER BY command_id)"    \
 	" AS place FROM live)"                                                                       \
@@ -56,7 +58,7 @@ typedef struct Candidate
 	" AND (c.verify OR c.valid_until IS NULL OR c.valid_until > $4)"                             \
 	" AND NOT (" BRAKE_WAITS " AND EXISTS (SELECT FROM prepay.trip_brake b WHERE b.site_id = $1" \
 	" AND b.on_since IS NOT NULL))"                                                              \
-	" ORDER BY c.kind <> 'relay' OR c.action = 'trip' AND c.automatic, c.kind <> 'recharge',"    \
+	" ORDER BY c.kind <> 'relay' OR c.action = 'trip' AND c.automatic, c.kind <> 'money',"    \
 	" c.kind <> 'relay', c.kind <> 'read', c.command_id LIMIT $5"
 
 /* meter_id NULL: of all meters. */
@@ -124,31 +126,6 @@ take_relay(const AgentCall *call, RelayMeter *meter, const Candidate *candidate,
 	return true;
 }
 
-/*
- * The count a recharge carries: one more than the meter's, as last read or as last
- * recharged, whichever is newer. False: not known yet, the command waits.
- */
-static bool
-fix_count(const AgentCall *call, const Candidate *candidate)
-{
-	static DbQuery query = {
-		"WITH seen AS (SELECT read_at, purchase_count FROM prepay.reading WHERE site_id = $1"
-		" AND meter_id = $2 AND purchase_count IS NOT NULL ORDER BY read_at DESC LIMIT 1),"
-		" given AS (SELECT max((args ->> 'count')::int) AS count FROM prepay.command"
-		" WHERE site_id = $1 AND meter_id = $2 AND action = 'recharge' AND status = 'done'"
-		" AND finished_at >= (SELECT read_at FROM seen))"
-		" UPDATE prepay.command SET args = args || jsonb_build_object('count',"
-		" greatest((SELECT purchase_count FROM seen), (SELECT count FROM given)) + 1)"
-		" WHERE site_id = $1 AND command_id = $3 AND EXISTS (SELECT FROM seen)",
-		3,
-		{ INT4OID, INT4OID, INT8OID }
-	};
-	Datum args[] = { Int32GetDatum(call->site->site_id), Int32GetDatum(candidate->meter_id),
-					 Int64GetDatum(candidate->command_id) };
-
-	return candidate->has_count || db_run(&query, args) == 1;
-}
-
 static RelayMeter *
 find_meter(RelayMeter *meter, int n, int32 meter_id)
 {
@@ -190,8 +167,9 @@ choose(const AgentCall *call, int max_rows, int64 *taken)
 			continue;
 		if (command_is_relay(candidate[i].action))
 			take = take_relay(call, m, &candidate[i], &brake);
-		else if (strcmp(candidate[i].action, "recharge") == 0)
-			take = fix_count(call, &candidate[i]);
+		else if (recharge_is(candidate[i].action))
+			take = candidate[i].has_count ||
+				   recharge_fix_count(call->site, m->meter_id, candidate[i].command_id);
 		if (take)
 			taken[n_taken++] = candidate[i].command_id;
 	}

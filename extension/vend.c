@@ -19,6 +19,8 @@
  *             of 100 with 2 percent is an entry of 98 with fee 2. Money in the till
  *             is amount + fee, for the sale as for its reversal.
  *   Receipt   documents are numbered per till without a gap (till.c).
+ *   Purse     where a meter keeps the money, what a posting moves is sent there, or was
+ *             withdrawn from there before (purse.c).
  *
  * Invariants
  *   A key has one posting for ever. Same key, same arguments: the first result;
@@ -45,6 +47,7 @@
 #include "db.h"
 #include "jsonb_doc.h"
 #include "lock.h"
+#include "purse.h"
 #include "till.h"
 
 #define KEY_MAX_BYTES 200
@@ -288,28 +291,6 @@ vend_require_open(const VendCall *call, const CodeTarget *target)
 						 target->code)));
 }
 
-void
-vend_require_money_here(const Site *site, const CodeTarget *target)
-{
-	static DbQuery query = {
-		"SELECT m.code FROM prepay.account_meter o JOIN prepay.meter m USING (site_id, meter_id)"
-		" WHERE o.site_id = $1 AND o.account_id = $2 AND o.valid_to = 'infinity'"
-		" AND m.prepay_mode = 'meter' ORDER BY m.meter_id LIMIT 1",
-		2,
-		{ INT4OID, INT4OID }
-	};
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(target->id) };
-
-	if (db_run(&query, args) > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_PP_IN_METER),
-				 errmsg("the money of account \"%s\" is in its meter \"%s\"", target->code,
-						db_text(0, 1)),
-				 errdetail("What is paid out here could still be used up there."),
-				 errhint("Take the money out at the meter, set its prepay_mode to 'server', then "
-						 "repeat the call.")));
-}
-
 /* ---- posting ---- */
 
 void
@@ -337,6 +318,7 @@ vend_post(VendCall *call, Account *account, LedgerEntry *entry)
 	entry->key = call->key;
 	entry->day = call->site->today;
 	entry->till = call->till;
+	*(account == call->account ? &call->moved : &call->other_moved) += entry->amount_minor;
 	return ledger_post(&call->run.posting, account, entry);
 }
 
@@ -407,6 +389,9 @@ vend_finish(VendCall *call)
 		ledger_set_call(&call->run.posting, call_text(call));
 		keep_result(call);
 	}
+	purse_post(call, &call->target, call->moved);
+	if (call->other_account)
+		purse_post(call, &call->other, call->other_moved);
 	rating_finish(&call->run, call->locked, call->n_locked);
 }
 

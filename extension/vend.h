@@ -41,6 +41,8 @@ typedef struct VendCall
 	bool repeated;	  /* the key was used before with the same arguments */
 	const char *till; /* asked for, then the one it is; NULL: the operator's own */
 	int64 receipt_no; /* 0: none taken */
+	int64 moved;	  /* what its entries did to the account's balance, */
+	int64 other_moved; /* and to the other account's */
 	int32 seq;		  /* of the result; what it is, and what the call left: */
 	LedgerEntry entry;
 	int64 balance_after;
@@ -86,9 +88,6 @@ extern void vend_require_open(const VendCall *call, const CodeTarget *target);
 extern bool vend_is_closed(const Site *site, const CodeTarget *target);
 /* Raises PP024 for a closed account. */
 extern void vend_require_not_closed(const Site *site, const CodeTarget *target);
-/* Raises PP02A for an account whose meter holds the money: what is paid out here it could use up.
- */
-extern void vend_require_money_here(const Site *site, const CodeTarget *target);
 /* Take the till's next receipt number for this call. Nothing is posted before it. */
 extern void vend_receipt(VendCall *call);
 /* Post to a locked account under the call's key. */

@@ -23,6 +23,7 @@
 #include "db.h"
 #include "oplog.h"
 #include "proof.h"
+#include "purse.h"
 #include "share.h"
 #include "till.h"
 #include "verify_inner.h"
@@ -437,11 +438,22 @@ look_at_site(Verify *verify)
 }
 
 static void
+look_at_purses(Verify *verify, int32 account_id)
+{
+	char **fault;
+
+	for (fault = purse_faults(verify->site, account_id); *fault; fault++)
+		verify_fault(verify, "purse", "%s", *fault);
+	give_told(verify);
+}
+
+static void
 verify_site(Verify *verify, const Asked *asked)
 {
 	verify->gap_us = 2 * setting_interval_us(verify->site, "poll_interval", 0);
 	verify->is_whole = asked->account_id == 0 && asked->since == DT_NOBEGIN;
 	look_at_all(verify, asked);
+	look_at_purses(verify, asked->account_id);
 	if (asked->account_id == 0)
 		look_at_site(verify);
 }

@@ -91,7 +91,7 @@ CREATE TABLE prepay.command (
 	command_id bigint GENERATED ALWAYS AS IDENTITY,
 	meter_id int NOT NULL,
 	action text NOT NULL CHECK (action IN ('trip', 'close', 'keep_on', 'prepaid', 'lock', 'unlock',
-		'read', 'push_tariff', 'push_limits', 'recharge', 'set_clock')),
+		'read', 'push_tariff', 'push_limits', 'recharge', 'withdraw', 'set_clock')),
 	args jsonb NOT NULL DEFAULT '{}',
 	status text NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'sent', 'done', 'refused',
 		'failed', 'unknown', 'expired', 'superseded', 'cancelled')),
@@ -124,6 +124,8 @@ CREATE INDEX command_waiting ON prepay.command (site_id, command_id) WHERE statu
 	AND automatic AND passed_at IS NULL AND confirmation_id IS NULL;
 CREATE INDEX command_confirmed ON prepay.command (site_id, confirmation_id) WHERE confirmation_id IS NOT NULL;
 CREATE INDEX command_of_batch ON prepay.command (site_id, batch_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX command_money ON prepay.command (site_id, account_id)
+	WHERE action IN ('recharge', 'withdraw');
 COMMENT ON COLUMN prepay.command.automatic IS
 	'Queued by the supply rule, not by a person; handed out only while the rule still wants it.';
 COMMENT ON COLUMN prepay.command.verify IS

@@ -1,0 +1,690 @@
+/*
+ * purse.c: accounts whose money is in their meter.
+ *
+ * Data model
+ *   The ledger goes on as for every account: entries, usage rated here, a balance.
+ *   The meter has a balance of its own, which it uses up and cuts by, offline too.
+ *   Of each such meter meter_purse says what the two differ by on purpose:
+ *
+ *     here       the account's money that is neither in the meter nor on its way:
+ *                a recharge the meter refused; below 0, what the next recharge
+ *                has to make up for (arrears brought over, standing charges)
+ *     withdrawn  taken out of the meter and verified, not paid out yet
+ *
+ *   and purse_move has one row for each command that moves money:
+ *
+ *     posting     net credit of one posting (a sale less the debts it pays)
+ *     carried     the balance of an account that gets the meter: a new meter begins anew
+ *     order       a supervisor's recharge; `booked` is the part that was the account's
+ *     withdrawal  money on its way back, asked for by withdraw()
+ *
+ * Invariant, per purse, looked at by verify():
+ *   balance at start + entries since that are not usage = here + withdrawn
+ *      + booked recharges that were not cancelled or refused - withdrawals done
+ *   and the meter should show: balance - here - withdrawn - recharges that wait.
+ *
+ * Order of things. A credit is posted and its recharge queued in one transaction: no
+ * money without a way into the meter. A debit is the other way round: withdraw()
+ * queues the command, its read-back adds to `withdrawn` in the transaction of
+ * report_command(), and only then refund, transfer, adjust and reverse post, up to
+ * what is withdrawn. Each of the two calls has its key and may be repeated.
+ *
+ * A crash leaves: before the commit of either call, nothing; after a credit, a queued
+ * recharge; after withdraw(), a command that will be tried until the meter's count says
+ * yes or no; after its report, money that is withdrawn and can be paid out or ordered
+ * back by control(…, 'recharge'). What an agent was killed over is in recharge.c.
+ *
+ * What nobody called for (standing charges, lapsed credit) moves the balance and not
+ * the meter: it is taken out of the next recharge. `seen_seq` is how far that is done.
+ *
+ * Locks: account → meter_control of its meter → the purse. A report, which holds no
+ * account, has the meter_control row alone. A site without such meters pays one
+ * cached look.
+ */
+#include "purse.h"
+
+#include "utils/builtins.h"
+
+#include "account.h"
+#include "alarm.h"
+#include "auth.h"
+#include "command.h"
+#include "db.h"
+
+#define SELECT_PURSE                                                                           \
+	"SELECT p.meter_id, p.account_id, p.start_minor, p.start_seq, p.start_command,"            \
+	" p.here_minor, p.withdrawn_minor, p.seen_seq, p.purchase_count, p.count_at,"              \
+	" p.meter_minor, p.meter_at FROM prepay.meter_purse p WHERE p.site_id = $1"
+
+#define MAX_MOVE_FAULTS 1000
+
+/* A posting's entries and what the clock alone posts; usage is measured by both sides. */
+#define NOT_USAGE " AND e.kind NOT IN ('consumption', 'correction')"
+
+bool
+purse_any(const Site *site)
+{
+	static DbQuery query = {
+		"SELECT EXISTS (SELECT FROM prepay.meter_purse WHERE site_id = $1)", 1, { INT4OID }
+	};
+	static int32 known_site = 0;
+	static uint64 known_since = 0;
+	Datum arg = Int32GetDatum(site->site_id);
+
+	/* Purses begin with a change of configuration, which makes the site known anew. */
+	if (known_site == site->site_id && known_since == site->known_since)
+		return false;
+	db_run(&query, &arg);
+	if (db_bool(0, 1))
+		return true;
+	known_site = site->site_id;
+	known_since = site->known_since;
+	return false;
+}
+
+static void
+read_purse(Purse *purse)
+{
+	purse->meter_id = db_int32(0, 1);
+	purse->account_id = db_int32(0, 2);
+	purse->start = db_int64(0, 3);
+	purse->start_seq = db_int32(0, 4);
+	purse->start_command = db_int64(0, 5);
+	purse->here = db_int64(0, 6);
+	purse->withdrawn = db_int64(0, 7);
+	purse->seen_seq = db_int32(0, 8);
+	purse->count = db_int32_or(0, 9, -1);
+	purse->has_count = purse->count >= 0;
+	purse->count_at = db_time_or(0, 10, DT_NOBEGIN);
+	purse->balance_at = db_time_or(0, 12, DT_NOBEGIN);
+	purse->has_balance = purse->balance_at != DT_NOBEGIN;
+	purse->balance = db_int64_or(0, 11, 0);
+}
+
+bool
+purse_peek_account(const Site *site, int32 account_id, Purse *purse)
+{
+	static DbQuery query = { SELECT_PURSE " AND p.account_id = $2", 2, { INT4OID, INT4OID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id) };
+
+	if (db_run(&query, args) == 0)
+		return false;
+	read_purse(purse);
+	return true;
+}
+
+bool
+purse_peek_meter(const Site *site, int32 meter_id, Purse *purse)
+{
+	static DbQuery query = { SELECT_PURSE " AND p.meter_id = $2", 2, { INT4OID, INT4OID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id) };
+
+	if (db_run(&query, args) == 0)
+		return false;
+	read_purse(purse);
+	return true;
+}
+
+bool
+purse_lock_meter(const Site *site, int32 meter_id, Purse *purse)
+{
+	static DbQuery lock = { "SELECT 1 FROM prepay.meter_control WHERE site_id = $1"
+							" AND meter_id = $2 FOR NO KEY UPDATE",
+							2,
+							{ INT4OID, INT4OID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id) };
+
+	db_run(&lock, args);
+	return purse_peek_meter(site, meter_id, purse);
+}
+
+bool
+purse_lock_account(const Site *site, int32 account_id, Purse *purse)
+{
+	return purse_any(site) && purse_peek_account(site, account_id, purse) &&
+		   purse_lock_meter(site, purse->meter_id, purse);
+}
+
+/* ---- its numbers ---- */
+
+void
+purse_change(const Site *site, int32 meter_id, int64 here, int64 withdrawn)
+{
+	static DbQuery query = {
+		"UPDATE prepay.meter_purse SET here_minor = here_minor + $3,"
+		" withdrawn_minor = withdrawn_minor + $4 WHERE site_id = $1 AND meter_id = $2",
+		4,
+		{ INT4OID, INT4OID, INT8OID, INT8OID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id), Int64GetDatum(here),
+					 Int64GetDatum(withdrawn) };
+
+	db_run(&query, args);
+}
+
+void
+purse_set_count(const Site *site, int32 meter_id, int32 count, TimestampTz at)
+{
+	static DbQuery query = {
+		"UPDATE prepay.meter_purse SET purchase_count = $3, count_at = $4 WHERE site_id = $1"
+		" AND meter_id = $2",
+		4,
+		{ INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id), Int32GetDatum(count),
+					 TimestampTzGetDatum(at) };
+
+	db_run(&query, args);
+}
+
+void
+purse_set_balance(const Site *site, int32 meter_id, int64 minor, TimestampTz at)
+{
+	static DbQuery query = { "UPDATE prepay.meter_purse SET meter_minor = $3, meter_at = $4"
+							 " WHERE site_id = $1 AND meter_id = $2",
+							 4,
+							 { INT4OID, INT4OID, INT8OID, TIMESTAMPTZOID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id), Int64GetDatum(minor),
+					 TimestampTzGetDatum(at) };
+
+	db_run(&query, args);
+}
+
+int64
+purse_unseen(const Site *site, const Purse *purse, int32 *seen_seq)
+{
+	static DbQuery query = {
+		"SELECT COALESCE(sum(e.amount), 0)::text, max(e.seq) FROM prepay.ledger_entry e"
+		" WHERE e.site_id = $1 AND e.account_id = $2 AND e.seq > $3 AND e.key IS NULL" NOT_USAGE,
+		3,
+		{ INT4OID, INT4OID, INT4OID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(purse->account_id),
+					 Int32GetDatum(purse->seen_seq) };
+
+	db_run(&query, args);
+	*seen_seq = db_int32_or(0, 2, purse->seen_seq);
+	return text_minor(site, db_text(0, 1));
+}
+
+/* What nobody called for becomes part of what is here. */
+static void
+take_unseen(const Site *site, Purse *purse)
+{
+	static DbQuery query = {
+		"UPDATE prepay.meter_purse SET here_minor = here_minor + $3, seen_seq = $4"
+		" WHERE site_id = $1 AND meter_id = $2",
+		4,
+		{ INT4OID, INT4OID, INT8OID, INT4OID }
+	};
+	int32 seen_seq;
+	int64 unseen = purse_unseen(site, purse, &seen_seq);
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(purse->meter_id),
+					 Int64GetDatum(unseen), Int32GetDatum(seen_seq) };
+
+	if (seen_seq == purse->seen_seq)
+		return;
+	db_run(&query, args);
+	purse->here += unseen;
+	purse->seen_seq = seen_seq;
+}
+
+int64
+purse_waiting(const Site *site, int32 meter_id, bool *in_flight)
+{
+	static DbQuery query = {
+		"SELECT COALESCE(sum(v.booked) FILTER (WHERE c.action = 'recharge'"
+		" AND c.status = 'queued'), 0)::text, bool_or(c.status <> 'queued')"
+		" FROM prepay.command c JOIN prepay.purse_move v USING (site_id, command_id)"
+		" WHERE c.site_id = $1 AND c.meter_id = $2 AND c.status IN ('queued', 'sent', 'unknown')",
+		2,
+		{ INT4OID, INT4OID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id) };
+	bool isnull;
+
+	db_run(&query, args);
+	*in_flight = DatumGetBool(db_value(0, 2, &isnull)) && !isnull;
+	return text_minor(site, db_text(0, 1));
+}
+
+/* ---- moves ---- */
+
+int64
+purse_queue(const Site *site, const Purse *purse, const char *action, int64 minor, int64 booked,
+			const char *cause, const char *key, const char *reason)
+{
+	static DbQuery query = {
+		"INSERT INTO prepay.purse_move (site_id, command_id, meter_id, account_id, cause, key,"
+		" amount, booked) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+		8,
+		{ INT4OID, INT8OID, INT4OID, INT4OID, TEXTOID, TEXTOID, NUMERICOID, NUMERICOID }
+	};
+	Command command = { .meter_id = purse->meter_id,
+						.account_id = purse->account_id,
+						.action = action,
+						.reason = reason,
+						.operator_name = auth_operator() };
+	Datum args[8];
+
+	command.args = psprintf("{\"amount\": \"%s\"}", vend_money(site, minor));
+	args[0] = Int32GetDatum(site->site_id);
+	args[1] = Int64GetDatum(command_queue(site, &command));
+	args[2] = Int32GetDatum(purse->meter_id);
+	args[3] = Int32GetDatum(purse->account_id);
+	args[4] = CStringGetTextDatum(cause);
+	args[5] = db_text_datum(key);
+	args[6] = minor_numeric(minor, site->decimals);
+	args[7] = minor_numeric(booked, site->decimals);
+	db_run_nulls(&query, args, key ? NULL : "     n  ");
+	return DatumGetInt64(args[1]);
+}
+
+/* ---- meters come and go ---- */
+
+typedef struct PurseMeter
+{
+	bool keeps_money;
+	char *code;
+	char *model;
+	bool can_recharge;
+	bool can_withdraw;
+} PurseMeter;
+
+/* A model that is not known yet is believed to be able. */
+static void
+load_meter(const Site *site, int32 meter_id, PurseMeter *meter)
+{
+	static DbQuery query = {
+		"SELECT m.code, m.model, m.prepay_mode = 'meter' AND m.purpose = 'prepaid',"
+		" mm.code IS NULL OR COALESCE(mm.profile -> 'commands' ? 'recharge', false),"
+		" mm.code IS NULL OR COALESCE(mm.profile -> 'commands' ? 'withdraw', false)"
+		" FROM prepay.meter m LEFT JOIN prepay.meter_model mm ON mm.code = m.model"
+		" WHERE m.site_id = $1 AND m.meter_id = $2",
+		2,
+		{ INT4OID, INT4OID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id) };
+
+	if (db_run(&query, args) != 1)
+		elog(ERROR, "meter %d has gone", meter_id);
+	meter->code = db_text(0, 1);
+	meter->model = db_text(0, 2);
+	meter->keeps_money = db_bool(0, 3);
+	meter->can_recharge = db_bool(0, 4);
+	meter->can_withdraw = db_bool(0, 5);
+}
+
+void
+purse_require_alone(const Site *site, int32 account_id, int32 meter_id, int32 replaced)
+{
+	static DbQuery others = {
+		"SELECT m.code, m.prepay_mode = 'meter' FROM prepay.account_meter o JOIN prepay.meter m"
+		" USING (site_id, meter_id) WHERE o.site_id = $1 AND o.account_id = $2"
+		" AND o.valid_to = 'infinity' AND o.meter_id NOT IN ($3, $4) AND m.purpose = 'prepaid'"
+		" ORDER BY m.prepay_mode = 'meter' DESC, m.meter_id LIMIT 1",
+		4,
+		{ INT4OID, INT4OID, INT4OID, INT4OID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id),
+					 Int32GetDatum(meter_id), Int32GetDatum(replaced) };
+	PurseMeter meter;
+
+	load_meter(site, meter_id, &meter);
+	if (meter.keeps_money && !meter.can_recharge)
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_IN_METER),
+				 errmsg("meter \"%s\" cannot keep money: model %s has no command \"recharge\"",
+						meter.code, meter.model),
+				 errhint("Set its prepay_mode to 'server', or give it the model that it is.")));
+	if (db_run(&others, args) == 0 || (!meter.keeps_money && !db_bool(0, 2)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_PP_METER_OWNED),
+			 errmsg("the account already has meter \"%s\"", db_text(0, 1)),
+			 errdetail("Meter \"%s\" keeps the account's money, and it cannot be in two meters.",
+					   meter.keeps_money ? meter.code : db_text(0, 1)),
+			 errhint("Give the meter an account of its own, or use prepay_mode 'server'.")));
+}
+
+void
+purse_begin(const Site *site, int32 account_id, int32 meter_id)
+{
+	static DbQuery query = {
+		"INSERT INTO prepay.meter_purse (site_id, meter_id, account_id, started_at, start_minor,"
+		" start_seq, start_command, here_minor, seen_seq) SELECT $1, $2, $3, $4, $5, s.last_seq,"
+		" COALESCE((SELECT max(command_id) FROM prepay.purse_move WHERE site_id = $1"
+		"  AND meter_id = $2), 0), $5, s.last_seq"
+		" FROM prepay.account_state s WHERE s.site_id = $1 AND s.account_id = $3",
+		5,
+		{ INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, INT8OID }
+	};
+	PurseMeter meter;
+	Purse purse;
+	int64 balance = 0;
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
+					 Int32GetDatum(account_id), TimestampTzGetDatum(site->now), (Datum) 0 };
+
+	load_meter(site, meter_id, &meter);
+	if (!meter.keeps_money)
+		return;
+	(void) account_lock(site, account_id);
+	(void) account_balance(site, account_id, &balance);
+	args[4] = Int64GetDatum(balance);
+	db_run(&query, args);
+	site_touch(site->site_id);
+	if (balance <= 0 || !purse_peek_meter(site, meter_id, &purse))
+		return;
+	purse_change(site, meter_id, -balance, 0);
+	(void) purse_queue(site, &purse, "recharge", balance, balance, "carried", NULL,
+					   "balance brought over to the meter");
+}
+
+void
+purse_end(const Site *site, int32 meter_id, const char *why)
+{
+	static DbQuery orders = {
+		"UPDATE prepay.command SET status = 'cancelled', finished_at = $3,"
+		" result = COALESCE(result, '{}') || jsonb_build_object('error', $4)"
+		" WHERE site_id = $1 AND meter_id = $2 AND action IN ('recharge', 'withdraw')"
+		" AND status IN ('queued', 'sent', 'unknown')",
+		4,
+		{ INT4OID, INT4OID, TIMESTAMPTZOID, TEXTOID }
+	};
+	static DbQuery end = { "DELETE FROM prepay.meter_purse WHERE site_id = $1 AND meter_id = $2",
+						   2,
+						   { INT4OID, INT4OID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
+					 TimestampTzGetDatum(site->now), CStringGetTextDatum(why) };
+	Purse purse;
+
+	if (!purse_any(site) || !purse_lock_meter(site, meter_id, &purse))
+		return;
+	db_run(&orders, args);
+	db_run(&end, args);
+	(void) alarm_clear_meter(site, meter_id, "balance_mismatch");
+	(void) alarm_clear_meter(site, meter_id, "purchase_count");
+}
+
+/* ---- money functions ---- */
+
+static void
+refuse_debit(const Site *site, const CodeTarget *target, const Purse *purse, int64 debit)
+{
+	int64 ready = Max(purse->here, 0) + purse->withdrawn;
+	PurseMeter meter;
+
+	load_meter(site, purse->meter_id, &meter);
+	ereport(ERROR,
+			(errcode(ERRCODE_PP_IN_METER),
+			 errmsg("the money of account \"%s\" is in its meter \"%s\"", target->code, meter.code),
+			 errdetail("%s %s would leave the account, %s %s is out of the meter. What is paid out "
+					   "here could still be used up there.",
+					   vend_money(site, debit), site->currency, vend_money(site, ready),
+					   site->currency),
+			 meter.can_withdraw
+				 ? errhint("Withdraw it first: SELECT prepay.withdraw('%s', %s, 'KEY'); when that "
+						   "is done, repeat this call.",
+						   target->code, vend_money(site, debit - ready))
+				 : errhint("Model %s gives no money back: remove the meter with its final register, "
+						   "then repeat this call.",
+						   meter.model)));
+}
+
+static void
+credit(const VendCall *call, Purse *purse, int64 moved)
+{
+	int64 amount = Min(moved, purse->here + moved);
+
+	purse_change(call->site, purse->meter_id, moved - Max(amount, 0), 0);
+	if (amount > 0)
+		(void) purse_queue(call->site, purse, "recharge", amount, amount, "posting", call->key,
+						   psprintf("%s %s", call->operation, call->key));
+}
+
+void
+purse_post(const VendCall *call, const CodeTarget *target, int64 moved)
+{
+	Purse purse;
+	int64 from_here;
+
+	if (moved == 0 || !purse_lock_account(call->site, target->id, &purse))
+		return;
+	take_unseen(call->site, &purse);
+	if (moved > 0)
+	{
+		credit(call, &purse, moved);
+		return;
+	}
+	from_here = Min(Max(purse.here, 0), -moved);
+	if (-moved - from_here > purse.withdrawn)
+		refuse_debit(call->site, target, &purse, -moved);
+	purse_change(call->site, purse.meter_id, -from_here, moved + from_here);
+}
+
+/*
+ * Queued is certain: never handed out, or reported as not carried out. A recharge that
+ * is sent or unknown may be in the meter, and is to be withdrawn.
+ */
+void
+purse_cancel(const VendCall *call, const Account *account, const char *key)
+{
+	static DbQuery query = {
+		"UPDATE prepay.command c SET status = 'cancelled', finished_at = $4 FROM prepay.purse_move v"
+		" WHERE v.site_id = $1 AND v.key = $2 AND v.cause = 'posting' AND v.account_id = $3"
+		" AND v.meter_id = $5 AND v.command_id > $6 AND c.site_id = $1"
+		" AND c.command_id = v.command_id AND c.status = 'queued' AND NOT c.verify"
+		" RETURNING v.booked::text",
+		6,
+		{ INT4OID, TEXTOID, INT4OID, TIMESTAMPTZOID, INT4OID, INT8OID }
+	};
+	Purse purse;
+
+	if (key == NULL || !purse_lock_account(call->site, account->account_id, &purse))
+		return;
+	{
+		Datum args[] = { Int32GetDatum(call->site->site_id),
+						 CStringGetTextDatum(key),
+						 Int32GetDatum(account->account_id),
+						 TimestampTzGetDatum(call->site->now),
+						 Int32GetDatum(purse.meter_id),
+						 Int64GetDatum(purse.start_command) };
+
+		if (db_run(&query, args) == 1)
+			purse_change(call->site, purse.meter_id, text_minor(call->site, db_text(0, 1)), 0);
+	}
+}
+
+void
+purse_require_empty(const Site *site, const CodeTarget *target)
+{
+	static DbQuery moves = {
+		"SELECT count(*) FILTER (WHERE c.status IN ('queued', 'sent', 'unknown')),"
+		" count(*) FILTER (WHERE c.status = 'done') FROM prepay.purse_move v"
+		" JOIN prepay.command c USING (site_id, command_id) WHERE v.site_id = $1"
+		" AND v.meter_id = $2 AND v.command_id > $3",
+		3,
+		{ INT4OID, INT4OID, INT8OID }
+	};
+	Purse purse;
+	PurseMeter meter;
+	const char *what;
+	const char *hint;
+
+	if (!purse_lock_account(site, target->id, &purse))
+		return;
+	load_meter(site, purse.meter_id, &meter);
+	{
+		Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(purse.meter_id),
+						 Int64GetDatum(purse.start_command) };
+
+		db_run(&moves, args);
+	}
+	if (db_int64(0, 1) > 0)
+	{
+		what = "Money is on its way to it or from it.";
+		hint = "Wait until view purse_moves shows them done, or reverse what was not sent.";
+	}
+	else if (purse.has_balance && purse.balance > 0)
+	{
+		what = psprintf("It held %s %s when it was last read.", vend_money(site, purse.balance),
+						site->currency);
+		hint = meter.can_withdraw
+				   ? psprintf("Withdraw it first: SELECT prepay.withdraw('%s', %s, 'KEY').",
+							  target->code, vend_money(site, purse.balance))
+				   : psprintf("Model %s gives no money back: remove the meter with its final "
+							  "register, then close the account.",
+							  meter.model);
+	}
+	else if (!purse.has_balance && db_int64(0, 2) > 0)
+	{
+		what = "What it holds was never read.";
+		hint = psprintf("Read it first: SELECT prepay.control('%s', 'read').", meter.code);
+	}
+	else
+		return;
+	ereport(ERROR, (errcode(ERRCODE_PP_IN_METER),
+					errmsg("the money of account \"%s\" is in its meter \"%s\"", target->code,
+						   meter.code),
+					errdetail("%s", what), errhint("%s", hint)));
+}
+
+void
+purse_refuse(const Site *site, const CodeTarget *target, const char *what)
+{
+	Purse purse;
+	PurseMeter meter;
+
+	if (!purse_any(site) || !purse_peek_account(site, target->id, &purse))
+		return;
+	load_meter(site, purse.meter_id, &meter);
+	ereport(ERROR,
+			(errcode(ERRCODE_PP_IN_METER), errmsg("%s is not for account \"%s\"", what, target->code),
+			 errdetail("Its meter \"%s\" keeps the money and cuts by itself.", meter.code),
+			 errhint("Sell, or grant credit: both go into the meter.")));
+}
+
+void
+purse_require_withdrawal(const Site *site, const Purse *purse)
+{
+	PurseMeter meter;
+
+	load_meter(site, purse->meter_id, &meter);
+	if (!meter.can_withdraw)
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_IN_METER),
+				 errmsg("model %s of meter \"%s\" gives no money back", meter.model, meter.code),
+				 errdetail("Its profile has no command \"withdraw\"."),
+				 errhint("Let it be used up, or remove the meter with its final register: the "
+						 "account's money is here then.")));
+}
+
+int64
+purse_order(const Site *site, int32 meter_id, int64 minor, const char *reason)
+{
+	Purse purse;
+	int64 from_here;
+	int64 from_withdrawn;
+
+	if (!purse_lock_meter(site, meter_id, &purse))
+		return 0;
+	from_here = Min(Max(purse.here, 0), minor);
+	from_withdrawn = Min(purse.withdrawn, minor - from_here);
+	purse_change(site, meter_id, -from_here, -from_withdrawn);
+	return purse_queue(site, &purse, "recharge", minor, from_here + from_withdrawn, "order", NULL,
+					   reason);
+}
+
+/* ---- verify() ---- */
+
+static char *
+sum_fault(const Site *site, const Purse *purse)
+{
+	static DbQuery entries = {
+		"SELECT COALESCE(sum(e.amount), 0)::text FROM prepay.ledger_entry e WHERE e.site_id = $1"
+		" AND e.account_id = $2 AND e.seq > $3 AND (e.key IS NOT NULL OR e.seq <= $4)" NOT_USAGE,
+		4,
+		{ INT4OID, INT4OID, INT4OID, INT4OID }
+	};
+	static DbQuery moves = {
+		"SELECT COALESCE(sum(CASE WHEN c.action = 'withdraw' THEN -v.amount ELSE v.booked END)"
+		" FILTER (WHERE c.status = 'done' OR (c.action = 'recharge'"
+		"  AND c.status IN ('queued', 'sent', 'unknown'))), 0)::text FROM prepay.purse_move v"
+		" JOIN prepay.command c USING (site_id, command_id) WHERE v.site_id = $1"
+		" AND v.meter_id = $2 AND v.command_id > $3",
+		3,
+		{ INT4OID, INT4OID, INT8OID }
+	};
+	Datum entry_args[] = { Int32GetDatum(site->site_id), Int32GetDatum(purse->account_id),
+						   Int32GetDatum(purse->start_seq), Int32GetDatum(purse->seen_seq) };
+	Datum move_args[] = { Int32GetDatum(site->site_id), Int32GetDatum(purse->meter_id),
+						  Int64GetDatum(purse->start_command) };
+	int64 credits;
+	int64 moved;
+
+	db_run(&entries, entry_args);
+	credits = purse->start + text_minor(site, db_text(0, 1));
+	db_run(&moves, move_args);
+	moved = text_minor(site, db_text(0, 1));
+	if (credits == purse->here + purse->withdrawn + moved)
+		return NULL;
+	return psprintf("meter %d: the ledger has %s for it, %s went there and %s is kept here",
+					purse->meter_id, vend_money(site, credits), vend_money(site, moved),
+					vend_money(site, purse->here + purse->withdrawn));
+}
+
+/* Commands about money that no entry, request or order stands behind, or of another amount. */
+static int
+move_faults(const Site *site, int32 account_id, char **fault, int room)
+{
+	static DbQuery query = {
+		"SELECT c.command_id FROM prepay.command c LEFT JOIN prepay.purse_move v"
+		" USING (site_id, command_id) WHERE c.site_id = $1 AND ($2 = 0 OR c.account_id = $2)"
+		" AND c.action IN ('recharge', 'withdraw') AND (v.command_id IS NULL"
+		"  OR v.meter_id <> c.meter_id OR v.account_id <> c.account_id"
+		"  OR (c.args ->> 'amount')::numeric IS DISTINCT FROM v.amount"
+		"  OR (v.cause = 'posting' AND v.amount > COALESCE((SELECT sum(e.amount)"
+		"   FROM prepay.ledger_entry e WHERE e.site_id = $1 AND e.account_id = v.account_id"
+		"   AND e.key = v.key), 0))) ORDER BY c.command_id LIMIT $3",
+		3,
+		{ INT4OID, INT4OID, INT4OID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id),
+					 Int32GetDatum(room) };
+	int n = db_run(&query, args);
+	int i;
+
+	for (i = 0; i < n; i++)
+		fault[i] = psprintf("command " INT64_FORMAT
+							" moves money that no posting, request or order stands behind",
+							db_int64(i, 1));
+	return n;
+}
+
+char **
+purse_faults(const Site *site, int32 account_id)
+{
+	static DbQuery query = { "SELECT p.account_id FROM prepay.meter_purse p WHERE p.site_id = $1"
+							 " AND ($2 = 0 OR p.account_id = $2) ORDER BY p.account_id",
+							 2,
+							 { INT4OID, INT4OID } };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id) };
+	int n = db_run(&query, args);
+	int32 *id = palloc(sizeof(int32) * Max(n, 1));
+	char **fault = palloc0(sizeof(char *) * (n + MAX_MOVE_FAULTS + 1));
+	int found;
+	int i;
+
+	for (i = 0; i < n; i++)
+		id[i] = db_int32(i, 1);
+	found = move_faults(site, account_id, fault, MAX_MOVE_FAULTS);
+	for (i = 0; i < n; i++)
+	{
+		Purse purse;
+
+		if (purse_peek_account(site, id[i], &purse))
+			fault[found] = sum_fault(site, &purse);
+		found += fault[found] != NULL;
+	}
+	return fault;
+}
