@@ -16,8 +16,8 @@
  *   - Nothing is written after valid_until. The check stands directly before each write.
  *   - Before the first write a row in the spool says that the outcome is open; a crash from there
  * on is reported as "unknown" and the database orders a read-back (verify_only).
- *   - A recharge is written only while the meter's purchase count is one below the ordered count,
- * so that no repetition, by us or by the database, can add money twice.
+ *   - A recharge or withdrawal is written only while the meter's purchase count is one below the
+ * ordered count, so that no repetition, by us or by the database, can add money twice.
  *   - Registers are written by the steps of the profile alone.
  */
 #include "command_inner.h"

@@ -110,7 +110,7 @@ guard_judge(Command *command, const PointValue *value)
 	else if (own == ordered)
 		command_end(command, "done");
 	else if (own != ordered - 1)
-		command_fail(command, "refused", "%s is %lld, a recharge to %lld needs %lld", name,
+		command_fail(command, "refused", "%s is %lld, going to %lld needs %lld", name,
 					 (long long) own, (long long) ordered, (long long) ordered - 1);
 	else if (command->order.verify_only)
 		command_fail(command, "failed", "not executed: %s is %lld", name, (long long) own);

@@ -12,8 +12,8 @@
 #include <string.h>
 
 static const char *const actions[] = { "trip",		  "close",	   "keep_on",
-									   "prepaid",	  "recharge",  "push_tariff",
-									   "push_limits", "set_clock", NULL };
+									   "prepaid",	  "recharge",  "withdraw",
+									   "push_tariff", "push_limits", "set_clock", NULL };
 
 static bool
 is_action(const char *name)
@@ -355,8 +355,8 @@ parse_command(Profile *profile, const char *action, const json_t *json, JsonFaul
 						fault);
 	}
 	parse_sequences(profile, command, json, path, fault);
-	if (strcmp(action, "recharge") == 0 && !command->guarded)
-		jpath_fault(fault, path, "a recharge needs a \"guard\" on the purchase count");
+	if ((strcmp(action, "recharge") == 0 || strcmp(action, "withdraw") == 0) && !command->guarded)
+		jpath_fault(fault, path, "a %s needs a \"guard\" on the purchase count", action);
 }
 
 void

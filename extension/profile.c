@@ -433,8 +433,9 @@ check_command(const Doc *profile, const char *action, const Doc *command, DocFau
 	static const char *const known[] = { "args",	 "guard", "steps",	  "verify", "settle_ms",
 										 "retry_ms", "tries", "verified", NULL };
 	static const char *const actions[] = { "trip",		  "close",	   "keep_on",
-										   "prepaid",	  "recharge",  "push_tariff",
-										   "push_limits", "set_clock", NULL };
+										   "prepaid",	  "recharge",  "withdraw",
+										   "push_tariff", "push_limits", "set_clock",
+										   NULL };
 	const Doc *guard = doc_get(command, "guard");
 	char path[DOC_PATH_MAX];
 
@@ -442,7 +443,8 @@ check_command(const Doc *profile, const char *action, const Doc *command, DocFau
 	if (!one_of(action, actions))
 	{
 		doc_fault(fault, path,
-				  "Actions: trip close keep_on prepaid recharge push_tariff push_limits set_clock.",
+				  "Actions: trip close keep_on prepaid recharge withdraw push_tariff push_limits"
+				  " set_clock.",
 				  "is no action");
 		return false;
 	}
@@ -456,9 +458,9 @@ check_command(const Doc *profile, const char *action, const Doc *command, DocFau
 		return false;
 	if (guard && !check_reference(profile, command, guard, path, fault))
 		return false;
-	if (guard == NULL && strcmp(action, "recharge") == 0)
+	if (guard == NULL && (strcmp(action, "recharge") == 0 || strcmp(action, "withdraw") == 0))
 	{
-		doc_fault(fault, path, NULL, "a recharge needs a \"guard\" on the purchase count");
+		doc_fault(fault, path, NULL, "a %s needs a \"guard\" on the purchase count", action);
 		return false;
 	}
 	return true;

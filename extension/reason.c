@@ -12,6 +12,7 @@
 #include "load.h"
 #include "money.h"
 #include "protect.h"
+#include "purse.h"
 #include "state.h"
 #include "target.h"
 
@@ -130,6 +131,20 @@ account_code(const Site *site, int32 account_id)
 	return account_id != 0 && db_run(&query, args) == 1 ? db_text(0, 1) : NULL;
 }
 
+static char *
+own_text(const Site *site, const RelayMeter *meter)
+{
+	const char *what = "meter: it keeps its own money and cuts by itself";
+	char balance[MONEY_TEXT_MAX];
+	Purse purse;
+
+	if (!purse_peek_meter(site, meter->meter_id, &purse) || !purse.has_balance)
+		return pstrdup(what);
+	minor_format(purse.balance, site->decimals, balance);
+	return psprintf("%s; it had %s %s at %s", what, balance, site->currency,
+					protect_time_text(site, purse.balance_at));
+}
+
 static void
 put_decision(ReturnSetInfo *result, const Site *site, const RelayMeter *meter, TimestampTz moment)
 {
@@ -139,6 +154,8 @@ put_decision(ReturnSetInfo *result, const Site *site, const RelayMeter *meter, T
 	Datum value[9] = { 0 };
 	bool isnull[9] = { false };
 	char *account = account_code(site, meter->account_id);
+	/* Of a meter that keeps its own money only a lock or an order is ours to decide. */
+	bool own = !meter->is_server && !meter->locked && meter->order == ORDER_NONE;
 	const char *side;
 	int i;
 
@@ -147,11 +164,16 @@ put_decision(ReturnSetInfo *result, const Site *site, const RelayMeter *meter, T
 	for (i = 0; i < decision.n_reasons; i++)
 		reason[i] = CStringGetTextDatum(reason_text(site, meter, &facts, &decision.reason[i]));
 	side = supply_side_name(decision.side);
+	if (own)
+	{
+		reason[0] = CStringGetTextDatum(own_text(site, meter));
+		decision.n_reasons = 1;
+	}
 	value[0] = CStringGetTextDatum(site->code);
 	value[1] = CStringGetTextDatum(meter->code);
 	value[2] = db_text_datum(account);
-	value[3] = CStringGetTextDatum(supply_rule_name(decision.rule));
-	value[4] = CStringGetTextDatum(side ? side : "hold");
+	value[3] = CStringGetTextDatum(own ? "meter" : supply_rule_name(decision.rule));
+	value[4] = CStringGetTextDatum(own ? "meter" : side ? side : "hold");
 	value[5] = db_array(reason, NULL, decision.n_reasons, TEXTOID);
 	value[6] = facts.has_account ? minor_numeric(facts.balance, site->decimals) : (Datum) 0;
 	value[7] = db_text_datum(supply_side_name(meter->desired));

@@ -303,9 +303,9 @@ require_verdict(const char *verdict, const char *meter, int64 command_id)
 										   "to send it once more, void to keep it here.")));
 }
 
-/* What the meter is known to have from now on: as the stuck command found it, else as last read. */
+/* What the meter is known to have: as the stuck command found it, else as read since. */
 static void
-accept_count(const Site *site, int32 meter_id, int64 command_id)
+accept_count(const Site *site, const Purse *purse, int64 command_id)
 {
 	static DbQuery query = { "SELECT (result ->> 'purchase_count')::int FROM prepay.command"
 							 " WHERE site_id = $1 AND command_id = $2"
@@ -317,9 +317,9 @@ accept_count(const Site *site, int32 meter_id, int64 command_id)
 	TimestampTz at;
 
 	if (db_run(&query, args) == 1)
-		purse_set_count(site, meter_id, db_int32(0, 1), site->now);
-	else if (count_read(site, meter_id, &count, &at))
-		purse_set_count(site, meter_id, count, site->now);
+		purse_set_count(site, purse->meter_id, db_int32(0, 1), site->now);
+	else if (count_read(site, purse->meter_id, &count, &at) && at > purse->count_at)
+		purse_set_count(site, purse->meter_id, count, at);
 }
 
 static char *
@@ -375,7 +375,7 @@ prepay_resolve_recharge(PG_FUNCTION_ARGS)
 						errhint("View own_money_meters lists those that do.")));
 	command_id = stuck_command(site, meter.id, &action);
 	require_verdict(verdict, meter.code, command_id);
-	accept_count(site, meter.id, command_id);
+	accept_count(site, &purse, command_id);
 	if (command_id != 0)
 		settle_stuck(site, meter.id, command_id, action, verdict, verdict_result(verdict, reason));
 	(void) alarm_clear_meter(site, meter.id, "purchase_count");

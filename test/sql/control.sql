@@ -23,6 +23,7 @@ INSERT INTO prepay.meter (site_id, code, gateway_id, unit_id, model, place_id, p
 INSERT INTO prepay.meter (site_id, code, gateway_id, unit_id, model, prepay_mode) VALUES (1, 'OWN', 1, 6, 'acrel-ddsy1352', 'meter');
 SELECT count(prepay.open_account('A' || n, 'Customer', meters => ARRAY['M' || n], opening_balance => 10, key => 'o' || n))
 FROM generate_series(1, 4) AS n;
+SELECT prepay.open_account('A6', 'Customer', meters => '{OWN}');
 INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, relay_closed) SELECT 1, m, prepay.now(), 0, true FROM generate_series(1, 6) AS m;
 CREATE VIEW pg_temp.commands AS
 	SELECT m.code AS meter, c.action, c.status, c.automatic, c.args, c.reason, c.valid_until

@@ -120,6 +120,7 @@ SELECT prepay.close_account('town/A4', 'm1');
 SELECT prepay.refund('town/A4', 1, 'm1');
 \set VERBOSITY sqlstate
 UPDATE prepay.meter SET prepay_mode = 'server' WHERE code = 'OWN';
+SELECT prepay.remove_meter('town/A4', 'town/OWN');
 SELECT amount, balance FROM prepay.refund('town/A4', 1, 'm1');
 SELECT amount, balance FROM prepay.close_account('town/A4', 'm3');
 

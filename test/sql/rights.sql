@@ -29,6 +29,9 @@ INSERT INTO prepay.meter (site_id, code, purpose) VALUES (1, 'VACANT', 'prepaid'
 INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh)
 SELECT site_id, meter_id, timestamptz '2026-03-01 00:00+08' + n * interval '1 hour', n FROM prepay.meter, generate_series(1, 2) AS n WHERE code IN ('VACANT', 'CHECK');
 SELECT site, account, balance FROM prepay.account_status ORDER BY site;
+INSERT INTO prepay.meter (site_id, code, prepay_mode) VALUES (1, 'OWN', 'meter'), (2, 'OWN', 'meter');
+SELECT prepay.open_account('town/O1', 'Sun', meters => '{town/OWN}', opening_balance => 5, key => 'o2'),
+	prepay.open_account('mall/O1', 'Sun', meters => '{mall/OWN}', opening_balance => 5, key => 'o2');
 
 -- One role a verb, all at the town; the stranger has none.
 CREATE FUNCTION pg_temp.make(role_ text, group_ text, sites int[]) RETURNS void LANGUAGE plpgsql AS $$
@@ -76,6 +79,10 @@ INSERT INTO deed (what, statement) VALUES
 	('sell', $$SELECT prepay.sell('town/A1', 5, 's')$$),
 	('refund', $$SELECT prepay.refund('town/A1', 1, 'r')$$),
 	('refund elsewhere', $$SELECT prepay.refund('mall/A1', 1, 'r')$$),
+	('withdraw from a meter', $$SELECT prepay.withdraw('town/O1', 1, 'w')$$),
+	('withdraw elsewhere', $$SELECT prepay.withdraw('mall/O1', 1, 'w')$$),
+	('decide about a count', $$SELECT prepay.resolve_recharge('town/OWN', 'accept', 'x')$$),
+	('decide one elsewhere', $$SELECT prepay.resolve_recharge('mall/OWN', 'accept', 'x')$$),
 	('reverse', $$SELECT prepay.reverse('town/A1', 1, 'v')$$),
 	('adjust', $$SELECT prepay.adjust('town/A1', 1, 'a', 'x')$$),
 	('transfer', $$SELECT prepay.transfer('town/A1', 'town/B1', 1, 't')$$),
