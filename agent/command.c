@@ -169,26 +169,18 @@ read_done(void *arg, const Reading *reading, const char *why)
 	command_end(command, "done");
 }
 
-static bool
-take_argument(const json_t *args, const ProfileArg *arg, int64_t *value)
-{
-	const json_t *member = json_object_get(args, arg->name);
-	char text[40];
-
-	if (json_is_integer(member))
-		snprintf(text, sizeof(text), "%lld", (long long) json_integer_value(member));
-	else if (!json_is_string(member) || !text_copy(text, sizeof(text), json_string_value(member)))
-		return false;
-	return decimal_parse(text, arg->decimals, value) && *value >= arg->min && *value <= arg->max;
-}
-
 static const ProfileArg *
 take_arguments(Command *command)
 {
+	uint8_t *room = command->rows;
+
 	for (int i = 0; i < command->spec->args; i++)
 	{
-		if (!take_argument(command->order.args, &command->spec->arg[i], &command->arg[i]))
-			return &command->spec->arg[i];
+		const ProfileArg *arg = &command->spec->arg[i];
+
+		if (!profile_arg_value(arg, json_object_get(command->order.args, arg->name),
+							   &command->arg[i], &room))
+			return arg;
 	}
 	return NULL;
 }
@@ -208,7 +200,7 @@ command_execute(Command *command)
 	wrong = take_arguments(command);
 	if (wrong)
 		command_fail(command, "refused",
-					 "argument %s is missing, out of range or has more than %d decimals",
+					 "argument %s is missing, malformed, out of range or has more than %d decimals",
 					 wrong->name, wrong->decimals);
 	else if (command->spec->guarded)
 		command_guard(command);

@@ -14,7 +14,8 @@ struct Command
 	Meter *meter;
 	Profile *profile;
 	const ProfileCommand *spec; /* NULL for "read" */
-	int64_t arg[PROFILE_MAX_ARGS];
+	ProfileValue arg[PROFILE_MAX_ARGS];
+	uint8_t rows[PROFILE_ROWS_BYTES];
 	int step;
 	int check;
 	int rounds; /* read-backs that disagreed since the last write */

@@ -101,7 +101,7 @@ submit_read(Command *command, JobPriority priority, const ProfileRequest *reques
 static void
 guard_judge(Command *command, const PointValue *value)
 {
-	int64_t ordered = command->arg[command->spec->guard_arg];
+	int64_t ordered = command->arg[command->spec->guard_arg].number;
 	const char *name = command->profile->point[command->spec->guard_point].name;
 	int64_t own = value->number.units;
 
@@ -195,7 +195,7 @@ value_agrees(const Command *command, const ProfileCheck *check, const PointValue
 	if (check->is >= 0)
 		return value->flag == check->is;
 	if (check->within_s == 0)
-		return value->number.known && value->number.units == command->arg[check->arg];
+		return value->number.known && value->number.units == command->arg[check->arg].number;
 	off = clock_business(&command->agent->clock) / USEC_PER_SEC - value->number.units;
 	return value->number.known && llabs(off) <= check->within_s;
 }
@@ -204,7 +204,7 @@ static bool
 check_agrees(const Command *command, const ProfileCheck *check, const uint8_t *data)
 {
 	ProfileContext none = { 0 };
-	uint8_t wanted[PROFILE_MAX_TOKENS * PROFILE_CLOCK_BYTES];
+	uint8_t wanted[PROFILE_DATA_BYTES];
 	PointValue value;
 
 	if (check->point < 0)

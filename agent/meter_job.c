@@ -27,7 +27,7 @@ meter_job_read(Job *job, const Profile *profile, const ProfileRequest *request)
 
 bool
 meter_job_write(Job *job, const Meter *meter, const Profile *profile, const ProfileStep *step,
-				const int64_t *args)
+				const ProfileValue *args)
 {
 	const GatewayOptions *options = &meter->gateway->options;
 	ProfileContext context = { .now = clock_business(&meter->gateway->agent->clock) };

@@ -14,6 +14,6 @@ void meter_job_read(Job *job, const Profile *profile, const ProfileRequest *requ
 
 /* False when the data cannot be made: the site's time zone is not known. */
 bool meter_job_write(Job *job, const Meter *meter, const Profile *profile, const ProfileStep *step,
-					 const int64_t *args);
+					 const ProfileValue *args);
 
 #endif

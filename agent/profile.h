@@ -24,11 +24,14 @@
 #define PROFILE_MAX_STEPS 4
 #define PROFILE_MAX_CHECKS 4
 #define PROFILE_MAX_TOKENS 16
-#define PROFILE_MAX_ARGS 8
+#define PROFILE_MAX_ARGS 16
 #define PROFILE_MAX_MAPPED 8
 #define PROFILE_MAX_PERIODS 8
 #define PROFILE_MAX_FORBIDDEN 8
 #define PROFILE_CLOCK_BYTES 8
+#define PROFILE_MAX_FIELDS 4   /* of a row of a list */
+#define PROFILE_ROWS_BYTES 192 /* of all lists of a command */
+#define PROFILE_DATA_BYTES (PROFILE_MAX_TOKENS * PROFILE_CLOCK_BYTES + PROFILE_ROWS_BYTES)
 
 typedef enum PointRole
 {
@@ -93,12 +96,23 @@ typedef struct ProfileArg
 	int decimals; /* the argument is sent as an integer of 10^-decimals */
 	int64_t min;
 	int64_t max;
+	int rows;	/* 0: a number; else a list of at most so many rows, missing ones are zeros */
+	int fields; /* of a row, a byte each, in the order of the wire */
+	char field[PROFILE_MAX_FIELDS][12];
 } ProfileArg;
+
+/* What an argument was given as. */
+typedef struct ProfileValue
+{
+	int64_t number;
+	const uint8_t *rows; /* of a list: its bytes */
+} ProfileValue;
 
 typedef enum TokenKind
 {
 	TOKEN_LITERAL,
 	TOKEN_ARG,
+	TOKEN_ROWS,
 	TOKEN_CLOCK, /* the local date and time of the write */
 	TOKEN_PASSWORD,
 	TOKEN_OPERATOR
@@ -237,13 +251,20 @@ ProfileRequest profile_point_request(const Profile *profile, int point);
 bool profile_point_value(const Profile *profile, const ProfilePoint *point,
 						 const ProfileRequest *request, const uint8_t *data, PointValue *value);
 
+/*
+ * Takes an argument as it was given: an integer or a decimal text, or a list of objects. The
+ * bytes of a list go to *room, which is moved on. False: missing, malformed or out of range.
+ */
+bool profile_arg_value(const ProfileArg *arg, const json_t *given, ProfileValue *value,
+					   uint8_t **room);
+
 /* Bytes of a step or comparison for these argument values; the length, 0 when the time is unknown.
  */
-size_t profile_data_bytes(const ProfileData *data, const int64_t *args,
+size_t profile_data_bytes(const ProfileData *data, const ProfileValue *args,
 						  const ProfileContext *context, uint8_t *out);
 
 /* Whole PDU of a write step; 0 when it does not fit or the time is unknown. */
-size_t profile_step_pdu(const Profile *profile, const ProfileStep *step, const int64_t *args,
+size_t profile_step_pdu(const Profile *profile, const ProfileStep *step, const ProfileValue *args,
 						const ProfileContext *context, uint8_t *pdu);
 
 #endif

@@ -4,10 +4,12 @@
  */
 #include "profile.h"
 
+#include "buf.h"
 #include "clock.h"
 #include "clock_fields.h"
 #include "dlt645.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define IDENTIFICATION 4
@@ -128,7 +130,52 @@ profile_point_value(const Profile *profile, const ProfilePoint *point,
 /* ---- writing ---- */
 
 static bool
-token_bytes(const ProfileToken *token, const int64_t *args, const ProfileContext *context,
+take_rows(const ProfileArg *arg, const json_t *list, uint8_t *out)
+{
+	size_t index;
+	json_t *row;
+
+	if (!json_is_array(list) || json_array_size(list) > (size_t) arg->rows)
+		return false;
+	memset(out, 0, (size_t) arg->rows * arg->fields);
+	json_array_foreach(list, index, row)
+	{
+		for (int i = 0; i < arg->fields; i++)
+		{
+			const json_t *field = json_object_get(row, arg->field[i]);
+
+			if (!json_is_integer(field) || json_integer_value(field) < 0 ||
+				json_integer_value(field) > UINT8_MAX)
+				return false;
+			*out++ = (uint8_t) json_integer_value(field);
+		}
+	}
+	return true;
+}
+
+bool
+profile_arg_value(const ProfileArg *arg, const json_t *given, ProfileValue *value, uint8_t **room)
+{
+	char text[40];
+
+	if (arg->rows > 0)
+	{
+		if (!take_rows(arg, given, *room))
+			return false;
+		value->rows = *room;
+		*room += arg->rows * arg->fields;
+		return true;
+	}
+	if (json_is_integer(given))
+		snprintf(text, sizeof(text), "%lld", (long long) json_integer_value(given));
+	else if (!json_is_string(given) || !text_copy(text, sizeof(text), json_string_value(given)))
+		return false;
+	return decimal_parse(text, arg->decimals, &value->number) && value->number >= arg->min &&
+		   value->number <= arg->max;
+}
+
+static bool
+token_bytes(const ProfileToken *token, const ProfileValue *args, const ProfileContext *context,
 			uint8_t *out)
 {
 	uint64_t value = token->literal;
@@ -145,8 +192,11 @@ token_bytes(const ProfileToken *token, const int64_t *args, const ProfileContext
 			memcpy(out, context->operator_code, sizeof(context->operator_code));
 			return true;
 		case TOKEN_ARG:
-			value = (uint64_t) args[token->arg];
+			value = (uint64_t) args[token->arg].number;
 			break;
+		case TOKEN_ROWS:
+			memcpy(out, args[token->arg].rows, token->width);
+			return true;
 		case TOKEN_LITERAL:
 			break;
 	}
@@ -156,7 +206,7 @@ token_bytes(const ProfileToken *token, const int64_t *args, const ProfileContext
 }
 
 size_t
-profile_data_bytes(const ProfileData *data, const int64_t *args, const ProfileContext *context,
+profile_data_bytes(const ProfileData *data, const ProfileValue *args, const ProfileContext *context,
 				   uint8_t *out)
 {
 	size_t len = 0;
@@ -171,10 +221,10 @@ profile_data_bytes(const ProfileData *data, const int64_t *args, const ProfileCo
 }
 
 size_t
-profile_step_pdu(const Profile *profile, const ProfileStep *step, const int64_t *args,
+profile_step_pdu(const Profile *profile, const ProfileStep *step, const ProfileValue *args,
 				 const ProfileContext *context, uint8_t *pdu)
 {
-	uint8_t data[PROFILE_MAX_TOKENS * PROFILE_CLOCK_BYTES];
+	uint8_t data[PROFILE_DATA_BYTES];
 	size_t len = profile_data_bytes(&step->data, args, context, data);
 
 	if (len == 0)

@@ -4,6 +4,7 @@
  */
 #include "profile_command.h"
 
+#include "buf.h"
 #include "clock_fields.h"
 #include "dlt645.h"
 
@@ -11,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const actions[] = { "trip",		  "close",	   "keep_on",
-									   "prepaid",	  "recharge",  "withdraw",
-									   "push_tariff", "push_limits", "set_clock", NULL };
+static const char *const actions[] = { "trip",		"close",	"keep_on",	   "prepaid",
+									   "recharge",	"withdraw", "push_tariff", "push_limits",
+									   "set_clock", NULL };
 
 static bool
 is_action(const char *name)
@@ -37,10 +38,35 @@ find_arg(const ProfileCommand *command, const char *name)
 	return -1;
 }
 
+/* {"rows": 14, "of": ["rate", "minute", "hour"]}: a byte each. */
+static void
+parse_fields(ProfileArg *arg, const json_t *item, const char *path, JsonFault *fault)
+{
+	const json_t *of = json_object_get(item, "of");
+	size_t index;
+	json_t *name;
+
+	arg->rows = (int) jpath_int(fault, item, path, "rows", 1, 64, -1);
+	if (!json_is_array(of) || json_array_size(of) < 1 || json_array_size(of) > PROFILE_MAX_FIELDS)
+	{
+		jpath_fault(fault, path, "\"of\" must be an array of 1 to %d names", PROFILE_MAX_FIELDS);
+		return;
+	}
+	json_array_foreach(of, index, name)
+	{
+		if (!json_is_string(name) ||
+			!text_copy(arg->field[index], sizeof(arg->field[index]), json_string_value(name)))
+			jpath_fault(fault, path, "\"of\" holds what is no short name");
+	}
+	arg->fields = (int) json_array_size(of);
+}
+
 static void
 parse_args(ProfileCommand *command, const json_t *args, const char *path, JsonFault *fault)
 {
-	static const char *const known[] = { "exp10", "min", "max", NULL };
+	static const char *const number[] = { "exp10", "min", "max", NULL };
+	static const char *const list[] = { "rows", "of", NULL };
+	int room = PROFILE_ROWS_BYTES;
 	const char *key;
 	json_t *item;
 
@@ -56,7 +82,7 @@ parse_args(ProfileCommand *command, const json_t *args, const char *path, JsonFa
 	{
 		ProfileArg *arg = &command->arg[command->args];
 
-		if (!jpath_keys(fault, item, path, known))
+		if (!jpath_keys(fault, item, path, json_object_get(item, "rows") ? list : number))
 			return;
 		if (strlen(key) >= sizeof(arg->name))
 		{
@@ -67,6 +93,11 @@ parse_args(ProfileCommand *command, const json_t *args, const char *path, JsonFa
 		arg->decimals = (int) -jpath_int(fault, item, path, "exp10", -6, 0, 0);
 		arg->min = jpath_int(fault, item, path, "min", 0, UINT32_MAX, 0);
 		arg->max = jpath_int(fault, item, path, "max", arg->min, UINT32_MAX, UINT32_MAX);
+		if (json_object_get(item, "rows"))
+			parse_fields(arg, item, path, fault);
+		room -= arg->rows * arg->fields;
+		if (room < 0)
+			jpath_fault(fault, path, "lists take more than %d bytes", PROFILE_ROWS_BYTES);
 		command->args++;
 	}
 }
@@ -119,6 +150,8 @@ parse_number_token(const ProfileCommand *command, const char *text, ProfileToken
 		token->arg = find_arg(command, inner + 1);
 		if (token->arg < 0)
 			jpath_fault(fault, path, "\"%s\" is no argument of the command", inner);
+		else if (command->arg[token->arg].rows > 0)
+			jpath_fault(fault, path, "\"%s\" is a list: write rows(%s)", inner, inner);
 		else if (width == 16 && command->arg[token->arg].max > UINT16_MAX)
 			jpath_fault(fault, path, "\"%s\" needs a \"max\" of at most 65535", inner);
 		return;
@@ -127,6 +160,26 @@ parse_number_token(const ProfileCommand *command, const char *text, ProfileToken
 	if (*end || (width == 16 && literal > UINT16_MAX) || literal > UINT32_MAX)
 		jpath_fault(fault, path, "\"%s\" is no number that fits", inner);
 	token->literal = (uint32_t) literal;
+}
+
+/* rows($table): all bytes of a list. */
+static void
+parse_rows_token(const ProfileCommand *command, const char *text, ProfileToken *token,
+				 const char *path, JsonFault *fault)
+{
+	char name[PROFILE_NAME_SIZE + 2];
+	int used = 0;
+
+	token->kind = TOKEN_ROWS;
+	token->arg = sscanf(text, "rows($%33[^)])%n", name, &used) == 1 && text[used] == '\0'
+					 ? find_arg(command, name)
+					 : -1;
+	if (token->arg < 0 || command->arg[token->arg].rows == 0)
+	{
+		jpath_fault(fault, path, "\"%.40s\" names no list of the command", text);
+		return;
+	}
+	token->width = (uint8_t) (command->arg[token->arg].rows * command->arg[token->arg].fields);
 }
 
 /* A word of data: hex digits of a register or byte, a number, a clock, or a secret of the gateway.
@@ -143,6 +196,8 @@ parse_token(const Profile *profile, const ProfileCommand *command, const char *t
 		token->width = (uint8_t) unit;
 		token->literal = unit == 2 ? frame_get16(bytes) : bytes[0];
 	}
+	else if (strncmp(text, "rows(", 5) == 0)
+		parse_rows_token(command, text, token, path, fault);
 	else if (strncmp(text, "clock", 5) == 0)
 	{
 		if (!parse_clock_token(text, token))
@@ -209,6 +264,8 @@ parse_step(const Profile *profile, ProfileCommand *command, const json_t *item, 
 	step->answer_pdu = (uint16_t) jpath_int(fault, item, path, "answer_pdu", 0, FRAME_PDU_MAX, 0);
 	if (step->function != 6 && step->function != 16 && step->function < 0x20)
 		jpath_fault(fault, path, "\"fc\" must be 6, 16 or a vendor function from 0x20");
+	if (data_bytes(&step->data) > PROFILE_DATA_BYTES)
+		jpath_fault(fault, path, "\"data\" is longer than %d bytes", PROFILE_DATA_BYTES);
 	if (data_bytes(&step->data) % 2)
 		jpath_fault(fault, path, "\"data\" must fill whole registers");
 	if (step->function == 6 && data_bytes(&step->data) != 2)
@@ -232,6 +289,8 @@ parse_point_ref(const Profile *profile, const ProfileCommand *command, const jso
 		jpath_fault(fault, path, "point \"%s\" is no integer", name);
 	if (*arg < 0)
 		jpath_fault(fault, path, "\"%s\" is no argument of the command", argument);
+	else if (command->arg[*arg].rows > 0)
+		jpath_fault(fault, path, "\"%s\" is a list, no number", argument);
 	else if (*point >= 0 && -profile->point[*point].exp10 != command->arg[*arg].decimals)
 		jpath_fault(fault, path, "point and argument differ in exp10");
 }
@@ -292,7 +351,8 @@ parse_check(const Profile *profile, ProfileCommand *command, const json_t *item,
 	check->request.count =
 		(uint16_t) jpath_int(fault, item, path, "n", 1, profile->max_registers, -1);
 	parse_data(profile, command, item, "eq", &check->data, path, fault);
-	if (data_bytes(&check->data) != 2 * check->request.count)
+	if (data_bytes(&check->data) > PROFILE_DATA_BYTES ||
+		data_bytes(&check->data) != 2 * check->request.count)
 		jpath_fault(fault, path, "\"eq\" must be %u registers long", check->request.count);
 }
 

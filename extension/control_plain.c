@@ -12,6 +12,7 @@
 #include "db.h"
 #include "jsonb_doc.h"
 #include "purse.h"
+#include "push.h"
 #include "state.h"
 
 typedef struct PlainMeter
@@ -23,6 +24,7 @@ typedef struct PlainMeter
 	bool own_money;
 	char *model;	  /* NULL: none */
 	bool able;		  /* the profile has the command */
+	Jsonb *profile;	  /* NULL: none */
 	Datum known_args; /* text[]: arguments the profile's command takes */
 	int64 queued_id;  /* one of this kind waits already; 0: none */
 } PlainMeter;
@@ -36,7 +38,7 @@ load_meter(const ControlCall *call, int32 meter_id, PlainMeter *meter)
 		" ARRAY(SELECT jsonb_object_keys(mm.profile -> 'commands' -> $3 -> 'args')),"
 		" (SELECT k.command_id FROM prepay.command k WHERE k.site_id = m.site_id"
 		" AND k.meter_id = m.meter_id AND k.status = 'queued' AND k.action = $3"
-		" ORDER BY k.command_id LIMIT 1)"
+		" ORDER BY k.command_id LIMIT 1), mm.profile"
 		" FROM prepay.meter m LEFT JOIN prepay.meter_model mm ON mm.code = m.model"
 		" LEFT JOIN prepay.account_meter t ON t.site_id = m.site_id AND t.meter_id = m.meter_id"
 		" AND t.valid_from <= $4 AND t.valid_to > $4"
@@ -46,6 +48,7 @@ load_meter(const ControlCall *call, int32 meter_id, PlainMeter *meter)
 	};
 	Datum args[] = { Int32GetDatum(call->site->site_id), Int32GetDatum(meter_id),
 					 CStringGetTextDatum(call->action), TimestampTzGetDatum(call->site->now) };
+	Datum profile;
 	bool isnull;
 
 	if (db_run(&query, args) == 0)
@@ -59,6 +62,8 @@ load_meter(const ControlCall *call, int32 meter_id, PlainMeter *meter)
 	meter->able = db_bool(0, 6);
 	meter->known_args = db_value(0, 7, &isnull);
 	meter->queued_id = db_int64_or(0, 8, 0);
+	profile = db_value(0, 9, &isnull);
+	meter->profile = isnull ? NULL : DatumGetJsonbPCopy(profile);
 }
 
 static bool
@@ -125,24 +130,8 @@ obstacle(const ControlCall *call, const PlainMeter *meter)
 	return NULL;
 }
 
-/* A newer setting replaces an older one; one that is just being handed out is left alone. */
-static void
-supersede_queued(const ControlCall *call, int32 meter_id)
-{
-	static DbQuery query = {
-		"UPDATE prepay.command SET status = 'superseded', finished_at = $4 WHERE site_id = $1"
-		" AND command_id IN (SELECT command_id FROM prepay.command WHERE site_id = $1"
-		" AND meter_id = $2 AND action = $3 AND status = 'queued' FOR UPDATE SKIP LOCKED)",
-		4,
-		{ INT4OID, INT4OID, TEXTOID, TIMESTAMPTZOID }
-	};
-	Datum args[] = { Int32GetDatum(call->site->site_id), Int32GetDatum(meter_id),
-					 CStringGetTextDatum(call->action), TimestampTzGetDatum(call->site->now) };
-
-	db_run(&query, args);
-}
-
-/* {"amount": …} with the currency's decimals, in minor units; the purchase count is fixed when it is sent. */
+/* {"amount": …} with the currency's decimals, in minor units; the purchase count is fixed when it
+ * is sent. */
 static int64
 recharge_amount(const ControlCall *call)
 {
@@ -157,19 +146,53 @@ recharge_amount(const ControlCall *call)
 	return minor;
 }
 
+static bool
+is_push(const ControlCall *call)
+{
+	return strcmp(call->action, "push_tariff") == 0 || strcmp(call->action, "push_limits") == 0;
+}
+
+/* What is in force, unless the caller says what to send. NULL: refused, and so noted. */
+static const char *
+args_to_send(ControlCall *call, ControlRow *row, const PlainMeter *meter)
+{
+	char *fault;
+	char *args;
+
+	if (!is_push(call) || JB_ROOT_COUNT(call->args) > 0)
+		return JsonbToCString(NULL, &call->args->root, -1);
+	args = push_args(call->site, call->action, meter->meter_id, meter->account_id, meter->profile,
+					 NULL, &fault);
+	if (args == NULL && call->single)
+		ereport(ERROR, (errcode(ERRCODE_PP_BAD_ACTION),
+						errmsg("\"%s\" cannot go to meter \"%s\"", call->action, meter->code),
+						errdetail("%s (model %s).", fault, meter->model),
+						errhint("Nothing was sent: change what is in force, or the meter.")));
+	if (args == NULL)
+		control_note(call, row, 0, "refused", fault);
+	return args;
+}
+
 static void
-queue_plain(ControlCall *call, ControlRow *row, const PlainMeter *meter, const char *args)
+queue_plain(ControlCall *call, ControlRow *row, const PlainMeter *meter)
 {
 	Command command = { .meter_id = meter->meter_id,
 						.account_id = meter->account_id,
 						.action = call->action,
-						.args = args,
 						.reason = call->reason,
 						.operator_name = call->operator_name };
+	int64 command_id;
 
-	if (!is_read(call))
-		supersede_queued(call, meter->meter_id);
-	control_note(call, row, command_queue(call->site, &command), "queued", call->reason);
+	command.args = args_to_send(call, row, meter);
+	if (command.args == NULL)
+		return;
+	if (is_read(call))
+		command_id = command_queue(call->site, &command);
+	else
+		/* A newer setting replaces an older one. */
+		command_id = push_queue(call->site, call->action, meter->meter_id, meter->account_id,
+								command.args, call->reason, call->operator_name);
+	control_note(call, row, command_id, "queued", call->reason);
 	row->is_new = true;
 }
 
@@ -185,14 +208,13 @@ queue_recharge(ControlCall *call, ControlRow *row, int32 meter_id, int64 minor)
 		return;
 	}
 	control_note(call, row, command_id, "queued", call->reason);
-	call->new_id[call->n_new++] = command_id;
+	row->is_new = true;
 }
 
 void
 control_plain(ControlCall *call)
 {
 	int64 minor = is_recharge(call) ? recharge_amount(call) : 0;
-	char *args = JsonbToCString(NULL, &call->args->root, -1);
 	int i;
 
 	relay_make_rows(call->site, call->meter_id, call->n);
@@ -215,7 +237,7 @@ control_plain(ControlCall *call)
 		else if (is_recharge(call))
 			queue_recharge(call, row, meter.meter_id, minor);
 		else
-			queue_plain(call, row, &meter, args);
+			queue_plain(call, row, &meter);
 		SPI_finish();
 		CHECK_FOR_INTERRUPTS();
 	}

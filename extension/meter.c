@@ -204,12 +204,13 @@ prepay_meter_changes(PG_FUNCTION_ARGS)
 					dated),
 			 errhint("Use prepay.change_meter() with the time from which it holds.")));
 	if (column_changed(trigger, "prepay_mode") && db_run(&owned, args) > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_PP_METER_OWNED),
-				 errmsg("the meter belongs to account \"%s\"", db_text(0, 1)),
-				 errdetail("Where the money is kept cannot change while an account has it there."),
-				 errhint("Remove the meter with its final register, change prepay_mode, add it again; "
-						 "do it in one transaction.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_PP_METER_OWNED),
+			 errmsg("the meter belongs to account \"%s\"", db_text(0, 1)),
+			 errdetail("Where the money is kept cannot change while an account has it there."),
+			 errhint("Remove the meter with its final register, change prepay_mode, add it again; "
+					 "do it in one transaction.")));
 	if (dated && !meter_change_runs)
 		db_run(&term, args);
 	site = site_get(DatumGetInt32(args[0]));

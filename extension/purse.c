@@ -51,9 +51,9 @@
 #include "command.h"
 #include "db.h"
 
-#define SELECT_PURSE                                                                           \
-	"SELECT p.meter_id, p.account_id, p.start_minor, p.start_seq, p.start_command,"            \
-	" p.here_minor, p.withdrawn_minor, p.seen_seq, p.purchase_count, p.count_at,"              \
+#define SELECT_PURSE                                                                \
+	"SELECT p.meter_id, p.account_id, p.start_minor, p.start_seq, p.start_command," \
+	" p.here_minor, p.withdrawn_minor, p.seen_seq, p.purchase_count, p.count_at,"   \
 	" p.meter_minor, p.meter_at FROM prepay.meter_purse p WHERE p.site_id = $1"
 
 #define MAX_MOVE_FAULTS 1000
@@ -64,9 +64,9 @@
 bool
 purse_any(const Site *site)
 {
-	static DbQuery query = {
-		"SELECT EXISTS (SELECT FROM prepay.meter_purse WHERE site_id = $1)", 1, { INT4OID }
-	};
+	static DbQuery query = { "SELECT EXISTS (SELECT FROM prepay.meter_purse WHERE site_id = $1)",
+							 1,
+							 { INT4OID } };
 	static int32 known_site = 0;
 	static uint64 known_since = 0;
 	Datum arg = Int32GetDatum(site->site_id);
@@ -415,20 +415,21 @@ refuse_debit(const Site *site, const CodeTarget *target, const Purse *purse, int
 	PurseMeter meter;
 
 	load_meter(site, purse->meter_id, &meter);
-	ereport(ERROR,
-			(errcode(ERRCODE_PP_IN_METER),
-			 errmsg("the money of account \"%s\" is in its meter \"%s\"", target->code, meter.code),
-			 errdetail("%s %s would leave the account, %s %s is out of the meter. What is paid out "
-					   "here could still be used up there.",
-					   vend_money(site, debit), site->currency, vend_money(site, ready),
-					   site->currency),
-			 meter.can_withdraw
-				 ? errhint("Withdraw it first: SELECT prepay.withdraw('%s', %s, 'KEY'); when that "
-						   "is done, repeat this call.",
-						   target->code, vend_money(site, debit - ready))
-				 : errhint("Model %s gives no money back: remove the meter with its final register, "
-						   "then repeat this call.",
-						   meter.model)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_PP_IN_METER),
+		 errmsg("the money of account \"%s\" is in its meter \"%s\"", target->code, meter.code),
+		 errdetail("%s %s would leave the account, %s %s is out of the meter. What is paid out "
+				   "here could still be used up there.",
+				   vend_money(site, debit), site->currency, vend_money(site, ready),
+				   site->currency),
+		 meter.can_withdraw
+			 ? errhint("Withdraw it first: SELECT prepay.withdraw('%s', %s, 'KEY'); when that "
+					   "is done, repeat this call.",
+					   target->code, vend_money(site, debit - ready))
+			 : errhint("Model %s gives no money back: remove the meter with its final register, "
+					   "then repeat this call.",
+					   meter.model)));
 }
 
 static void
@@ -483,12 +484,9 @@ purse_cancel(const VendCall *call, const Account *account, const char *key)
 	if (key == NULL || !purse_lock_account(call->site, account->account_id, &purse))
 		return;
 	{
-		Datum args[] = { Int32GetDatum(call->site->site_id),
-						 CStringGetTextDatum(key),
-						 Int32GetDatum(account->account_id),
-						 TimestampTzGetDatum(call->site->now),
-						 Int32GetDatum(purse.meter_id),
-						 Int64GetDatum(purse.start_command) };
+		Datum args[] = { Int32GetDatum(call->site->site_id), CStringGetTextDatum(key),
+						 Int32GetDatum(account->account_id), TimestampTzGetDatum(call->site->now),
+						 Int32GetDatum(purse.meter_id),		 Int64GetDatum(purse.start_command) };
 
 		if (db_run(&query, args) == 1)
 			purse_change(call->site, purse.meter_id, text_minor(call->site, db_text(0, 1)), 0);
@@ -543,10 +541,10 @@ purse_require_empty(const Site *site, const CodeTarget *target)
 	}
 	else
 		return;
-	ereport(ERROR, (errcode(ERRCODE_PP_IN_METER),
-					errmsg("the money of account \"%s\" is in its meter \"%s\"", target->code,
-						   meter.code),
-					errdetail("%s", what), errhint("%s", hint)));
+	ereport(ERROR,
+			(errcode(ERRCODE_PP_IN_METER),
+			 errmsg("the money of account \"%s\" is in its meter \"%s\"", target->code, meter.code),
+			 errdetail("%s", what), errhint("%s", hint)));
 }
 
 void
@@ -558,10 +556,10 @@ purse_refuse(const Site *site, const CodeTarget *target, const char *what)
 	if (!purse_any(site) || !purse_peek_account(site, target->id, &purse))
 		return;
 	load_meter(site, purse.meter_id, &meter);
-	ereport(ERROR,
-			(errcode(ERRCODE_PP_IN_METER), errmsg("%s is not for account \"%s\"", what, target->code),
-			 errdetail("Its meter \"%s\" keeps the money and cuts by itself.", meter.code),
-			 errhint("Sell, or grant credit: both go into the meter.")));
+	ereport(ERROR, (errcode(ERRCODE_PP_IN_METER),
+					errmsg("%s is not for account \"%s\"", what, target->code),
+					errdetail("Its meter \"%s\" keeps the money and cuts by itself.", meter.code),
+					errhint("Sell, or grant credit: both go into the meter.")));
 }
 
 void
@@ -649,8 +647,7 @@ move_faults(const Site *site, int32 account_id, char **fault, int room)
 		3,
 		{ INT4OID, INT4OID, INT4OID }
 	};
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id),
-					 Int32GetDatum(room) };
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id), Int32GetDatum(room) };
 	int n = db_run(&query, args);
 	int i;
 

@@ -10,8 +10,8 @@ typedef struct Purse
 {
 	int32 meter_id;
 	int32 account_id;
-	int64 start;   /* balance of the account when the meter became its purse */
-	int32 start_seq; /* entries after this one concern it */
+	int64 start;		 /* balance of the account when the meter became its purse */
+	int32 start_seq;	 /* entries after this one concern it */
 	int64 start_command; /* so do moves after this one */
 	int64 here;		 /* the account's, neither in the meter nor on its way; below 0: owed to it */
 	int64 withdrawn; /* taken out of the meter and not paid out yet */
@@ -41,8 +41,7 @@ extern bool purse_peek_meter(const Site *site, int32 meter_id, Purse *purse);
  * its own money, PP02A when the meter's model cannot be recharged. replaced: a meter
  * about to leave; 0: none.
  */
-extern void purse_require_alone(const Site *site, int32 account_id, int32 meter_id,
-								int32 replaced);
+extern void purse_require_alone(const Site *site, int32 account_id, int32 meter_id, int32 replaced);
 /* The meter has become the account's: its balance goes into the meter. Others pass. */
 extern void purse_begin(const Site *site, int32 account_id, int32 meter_id);
 /* The meter has left: orders about its money are over. Others pass. */

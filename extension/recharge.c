@@ -287,10 +287,11 @@ require_verdict(const char *verdict, const char *meter, int64 command_id)
 {
 	if (strcmp(verdict, "accept") != 0 && strcmp(verdict, "done") != 0 &&
 		strcmp(verdict, "again") != 0 && strcmp(verdict, "void") != 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("there is no verdict \"%s\"", verdict),
-						errhint("Verdicts: accept (the meter's count is right, nothing waits), done, "
-								"again, void (of the command that waits).")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("there is no verdict \"%s\"", verdict),
+				 errhint("Verdicts: accept (the meter's count is right, nothing waits), done, "
+						 "again, void (of the command that waits).")));
 	if ((strcmp(verdict, "accept") == 0) != (command_id == 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_PP_BAD_ACTION),
@@ -298,9 +299,10 @@ require_verdict(const char *verdict, const char *meter, int64 command_id)
 					 ? errmsg("no recharge of meter \"%s\" waits for a decision", meter)
 					 : errmsg("command " INT64_FORMAT " of meter \"%s\" waits for a decision",
 							  command_id, meter),
-				 command_id == 0 ? errhint("Accept the meter's count: verdict 'accept'.")
-								 : errhint("Say whether the meter has the money: done; or not: again "
-										   "to send it once more, void to keep it here.")));
+				 command_id == 0
+					 ? errhint("Accept the meter's count: verdict 'accept'.")
+					 : errhint("Say whether the meter has the money: done; or not: again "
+							   "to send it once more, void to keep it here.")));
 }
 
 /* What the meter is known to have: as the stuck command found it, else as read since. */

@@ -85,8 +85,7 @@ check_count(const Site *site, const Purse *purse, const Shown *shown)
 		return;
 	if (!purse->has_count)
 		purse_set_count(site, purse->meter_id, shown->count, shown->read_at);
-	else if (shown->count != purse->count &&
-			 !count_in_flight(site, purse->meter_id, shown->count))
+	else if (shown->count != purse->count && !count_in_flight(site, purse->meter_id, shown->count))
 		(void) alarm_raise_meter(site, purse->meter_id, "purchase_count", ALARM_CRITICAL,
 								 psprintf("The meter has purchase count %d, the ledger's is %d; "
 										  "somebody decides with resolve_recharge().",
@@ -155,8 +154,7 @@ reconcile(const Site *site, const Account *account, const Reading *reading, int 
 }
 
 void
-reconcile_readings(const Site *site, Account *account, int n_account, const Reading *reading,
-				   int n)
+reconcile_readings(const Site *site, Account *account, int n_account, const Reading *reading, int n)
 {
 	int i;
 

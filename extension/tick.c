@@ -28,6 +28,7 @@
 #include "db.h"
 #include "holiday.h"
 #include "lock.h"
+#include "push.h"
 #include "rerate.h"
 #include "seal.h"
 
@@ -157,6 +158,8 @@ tick_site(const Site *site, int max, bool *left)
 		done += command_tick(site, max - done);
 	if (done < max)
 		done += alarm_notice_escalate(site, max - done);
+	if (done < max)
+		done += push_tick(site, max - done);
 	brake_tick(site);
 	anchor_tick(site);
 	return done;

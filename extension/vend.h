@@ -37,13 +37,13 @@ typedef struct VendCall
 	Account *locked; /* both, ascending */
 	int n_locked;
 	RatingRun run;
-	bool exclusive;	  /* hold the site exclusively, to change terms of meters */
-	bool repeated;	  /* the key was used before with the same arguments */
-	const char *till; /* asked for, then the one it is; NULL: the operator's own */
-	int64 receipt_no; /* 0: none taken */
-	int64 moved;	  /* what its entries did to the account's balance, */
+	bool exclusive;	   /* hold the site exclusively, to change terms of meters */
+	bool repeated;	   /* the key was used before with the same arguments */
+	const char *till;  /* asked for, then the one it is; NULL: the operator's own */
+	int64 receipt_no;  /* 0: none taken */
+	int64 moved;	   /* what its entries did to the account's balance, */
 	int64 other_moved; /* and to the other account's */
-	int32 seq;		  /* of the result; what it is, and what the call left: */
+	int32 seq;		   /* of the result; what it is, and what the call left: */
 	LedgerEntry entry;
 	int64 balance_after;
 	int64 balance;

@@ -58,13 +58,13 @@ require_covered(const VendCall *call, const Purse *purse, int64 minor)
 	there = purse->balance + text_minor(call->site, db_text(0, 1));
 	if (!purse->has_balance || minor <= there)
 		return;
-	ereport(ERROR, (errcode(ERRCODE_PP_NO_FUNDS),
-					errmsg("%s %s is more than the meter has, %s %s", vend_money(call->site, minor),
-						   call->site->currency, vend_money(call->site, there),
-						   call->site->currency),
-					errdetail("It was last read at %s; what is on its way counts.",
-							  timestamptz_to_str(purse->balance_at)),
-					errhint("Withdraw less, or have it read again.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_PP_NO_FUNDS),
+			 errmsg("%s %s is more than the meter has, %s %s", vend_money(call->site, minor),
+					call->site->currency, vend_money(call->site, there), call->site->currency),
+			 errdetail("It was last read at %s; what is on its way counts.",
+					   timestamptz_to_str(purse->balance_at)),
+			 errhint("Withdraw less, or have it read again.")));
 }
 
 static void
@@ -74,10 +74,9 @@ request(VendCall *call, int64 minor, const char *reason)
 
 	vend_require_not_closed(call->site, &call->target);
 	if (!purse_lock_account(call->site, call->target.id, &purse))
-		ereport(ERROR,
-				(errcode(ERRCODE_PP_BAD_ACTION),
-				 errmsg("the money of account \"%s\" is not in a meter", call->target.code),
-				 errhint("Pay it out at once: prepay.refund().")));
+		ereport(ERROR, (errcode(ERRCODE_PP_BAD_ACTION),
+						errmsg("the money of account \"%s\" is not in a meter", call->target.code),
+						errhint("Pay it out at once: prepay.refund().")));
 	purse_require_withdrawal(call->site, &purse);
 	require_covered(call, &purse, minor);
 	(void) purse_queue(call->site, &purse, "withdraw", minor, minor, "withdrawal", call->key,

@@ -6,11 +6,16 @@ SELECT s.code AS site, m.code AS meter, a.code AS account, a.customer, prepay.ba
 	p.meter_at AS meter_balance_at, p.purchase_count,
 	COALESCE(w.waiting, round(0, s.currency_decimals)) AS on_the_way, w.stuck,
 	round(p.here_minor / 10::numeric ^ s.currency_decimals, s.currency_decimals) AS kept_here,
-	round(p.withdrawn_minor / 10::numeric ^ s.currency_decimals, s.currency_decimals) AS withdrawn, s.currency
+	round(p.withdrawn_minor / 10::numeric ^ s.currency_decimals, s.currency_decimals) AS withdrawn, s.currency,
+	CASE WHEN p.push_fault IS NOT NULL THEN 'unfit' WHEN NOT COALESCE(d.profile -> 'commands' ? 'push_tariff', false) THEN 'by hand'
+		ELSE COALESCE(t.status, 'never') END AS tariff_push, p.push_fault AS tariff_push_fault
 FROM prepay.site s
 	JOIN prepay.meter_purse p USING (site_id)
 	JOIN prepay.meter m USING (site_id, meter_id)
 	JOIN prepay.account a ON a.site_id = p.site_id AND a.account_id = p.account_id
+	LEFT JOIN prepay.meter_model d ON d.code = m.model
+	LEFT JOIN LATERAL (SELECT l.status FROM prepay.command l WHERE l.site_id = p.site_id AND l.meter_id = p.meter_id
+		AND l.action = 'push_tariff' ORDER BY l.created_at DESC, l.command_id DESC LIMIT 1) t ON true
 	CROSS JOIN LATERAL (SELECT sum(v.amount) FILTER (WHERE c.action = 'recharge') AS waiting,
 			COALESCE(bool_or(c.not_before = 'infinity'), false) AS stuck
 		FROM prepay.command c JOIN prepay.purse_move v USING (site_id, command_id)

@@ -16,6 +16,9 @@ CREATE TABLE prepay.meter_purse (
 	count_at timestamptz,
 	meter_minor bigint,
 	meter_at timestamptz,
+	push_revision bigint,
+	push_until timestamptz,
+	push_fault text,
 	PRIMARY KEY (site_id, meter_id),
 	FOREIGN KEY (site_id, meter_id) REFERENCES prepay.meter
 ) WITH (fillfactor = 80);

@@ -333,3 +333,80 @@ BEGIN;
 DELETE FROM prepay.purse_move WHERE key = 's11';
 SELECT invariant FROM prepay.verify('town', 'A5');
 ROLLBACK;
+
+-- push_tariff: what is in force, in the meter's terms; a meter's limits are told before anything is sent.
+\set VERBOSITY default
+SELECT prepay.create_site('mall', 'Mall', 'Asia/Shanghai');
+SELECT prepay.define_tariff('mall/flat', '{"prices": 0.61}'), prepay.set_setting('mall', 'tariff', 'flat'), prepay.create_agent('mall/gw');
+INSERT INTO prepay.gateway (site_id, code, agent) VALUES (2, 'G1', 'gw');
+-- Everything a profile may name.
+INSERT INTO prepay.meter_model (code, profile)
+SELECT 'full', jsonb_set(jsonb_set(profile, '{commands,push_tariff,args}', profile #> '{commands,push_tariff,args}' ||
+	'{"price_peak": {"exp10": -4, "max": 99999}, "price_valley": {"exp10": -4, "max": 99999}, "price_spike": {"exp10": -4, "max": 99999}}'),
+	'{commands,push_limits}', (profile #> '{commands,trip}') || '{"args": {"alarm1": {"exp10": -2}, "alarm2": {"exp10": -2}, "overdraft": {"exp10": -2}, "power_limit": {"exp10": -1, "max": 600}}}')
+FROM prepay.meter_model WHERE code = 'acrel-dtsy1352';
+INSERT INTO prepay.meter (site_id, code, gateway_id, unit_id, model, prepay_mode) VALUES (2, 'F1', 1, 1, 'full', 'meter'), (2, 'F2', 1, 2, 'acrel-ddsy1352', 'meter'),
+	(2, 'F3', 1, 3, 'eastron-sdm120', 'server');
+SELECT prepay.open_account('mall/F1', 'Zhao', meters => '{mall/F1}'), prepay.open_account('mall/F2', 'Zhao', meters => '{mall/F2}');
+CREATE VIEW pg_temp.pushes AS SELECT m.code AS meter, c.action, c.status, c.automatic, jsonb_pretty(c.args) AS args FROM prepay.command c JOIN prepay.meter m USING (site_id, meter_id)
+	WHERE c.site_id = 2 AND c.action LIKE 'push%' ORDER BY c.command_id;
+-- tick() pushes it by itself, once.
+SELECT prepay.tick();
+SELECT prepay.tick();
+SELECT * FROM pg_temp.pushes;
+SELECT meter, tariff_push, tariff_push_fault FROM prepay.own_money_meters WHERE site = 'mall' ORDER BY meter;
+-- A change of the tariff at a time to come: pushed when it comes. Seasons, surcharges, digits of the meter.
+SELECT prepay.define_tariff('mall/flat', '{"periods": ["peak", "valley"],
+	"seasons": [{"name": "summer", "from": "07-01", "to": "09-01"}, {"name": "other", "from": "09-01", "to": "07-01"}],
+	"schedule": [{"season": "summer", "slots": [["00:00", "valley"], ["08:30", "peak"], ["22:00", "valley"]]}, {"slots": [["00:00", "valley"], ["07:00", "peak"]]}],
+	"prices": {"peak": 1.00005, "valley": 0.45}, "surcharges": [{"name": "fund", "per_kwh": 0.02}]}', '2026-04-10 00:00+08');
+SELECT prepay.tick();
+SELECT count(*) FROM pg_temp.pushes;
+SET prepay.now = '2026-04-10 00:00+08';
+SELECT prepay.tick();
+SELECT meter, status, automatic FROM pg_temp.pushes;
+SELECT args FROM prepay.command WHERE site_id = 2 AND status = 'queued' AND action = 'push_tariff' ORDER BY meter_id;
+-- What a meter cannot do, by name.
+CREATE FUNCTION pg_temp.misfit(definition jsonb) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	what text;
+BEGIN
+	PERFORM prepay.define_tariff('mall/odd', definition), prepay.assign_tariff('mall/account:F1', 'odd');
+	PERFORM prepay.control('mall/meter:F1', 'push_tariff');
+	RAISE EXCEPTION 'it fits' USING ERRCODE = 'P0000';
+EXCEPTION
+	WHEN SQLSTATE 'P0000' THEN
+		RETURN 'it fits';
+	WHEN OTHERS THEN
+		GET STACKED DIAGNOSTICS what = PG_EXCEPTION_DETAIL;
+		RETURN SQLERRM || E'\n' || what;
+END $$;
+SELECT pg_temp.misfit('{"tiers": {"accumulate": "month", "upto": [100]}, "prices": {"all": [1, 2]}}');
+SELECT pg_temp.misfit('{"periods": ["peak", "night"], "schedule": [{"slots": [["00:00", "night"], ["08:00", "peak"]]}], "prices": {"peak": 1, "night": 0.5}}');
+SELECT pg_temp.misfit('{"periods": ["peak", "valley"], "day_types": [{"name": "weekend", "days": [6, 7]}], "schedule": [{"day_type": "weekend", "slots": [["00:00", "valley"]]}, {"slots": [["00:00", "valley"], ["08:00", "peak"]]}], "prices": {"peak": 1, "valley": 0.5}}');
+SELECT pg_temp.misfit(jsonb_build_object('periods', '["peak", "valley"]'::jsonb, 'prices', '{"peak": 1, "valley": 0.5}'::jsonb, 'schedule', jsonb_build_array(jsonb_build_object('slots',
+	(SELECT jsonb_agg(jsonb_build_array(to_char(n, 'FM00') || ':00', CASE n % 2 WHEN 0 THEN 'valley' ELSE 'peak' END)) FROM generate_series(0, 14) AS n)))));
+SELECT pg_temp.misfit('{"periods": ["peak", "valley"], "seasons": [{"name": "a", "from": "01-01", "to": "04-01"}, {"name": "b", "from": "04-01", "to": "09-01"}, {"name": "c", "from": "09-01", "to": "01-01"}],
+	"schedule": [{"season": "a", "slots": [["00:00", "valley"]]}, {"season": "b", "slots": [["00:00", "peak"]]}, {"season": "c", "slots": [["00:00", "valley"], ["08:00", "peak"]]}], "prices": {"peak": 1, "valley": 0.5}}');
+SELECT pg_temp.misfit('{"prices": -0.1}');
+SELECT pg_temp.misfit('{"prices": 10}');
+SELECT pg_temp.misfit('{"prices": 9.99994}');
+-- One that does not fit is told by tick() as well, and by a place row by row.
+SELECT prepay.define_tariff('mall/steps', '{"tiers": {"accumulate": "month", "upto": [100]}, "prices": {"all": [1, 2]}}'), prepay.assign_tariff('mall/account:F1', 'steps');
+SELECT prepay.tick();
+SELECT meter, tariff_push, tariff_push_fault FROM prepay.own_money_meters WHERE site = 'mall' ORDER BY meter;
+SELECT meter, status, detail FROM prepay.control('mall/G1', 'push_tariff');
+-- push_limits: thresholds of the account, credit limit, power.
+SELECT prepay.control('mall/meter:F1', 'push_limits');
+SELECT prepay.set_setting('mall', 'power_limit_kw', '5.55'), prepay.set_setting('mall', 'alarm1_amount', '20'), prepay.update_account('mall/account:F1', '{"alarm2_amount": 7.5, "credit_limit": 3}');
+SELECT meter, status FROM prepay.control('mall/meter:F1', 'push_limits');
+SELECT args FROM prepay.command WHERE action = 'push_limits' AND site_id = 2;
+UPDATE prepay.meter SET power_limit_kw = 61 WHERE code = 'F1';
+SELECT prepay.control('mall/meter:F1', 'push_limits');
+UPDATE prepay.meter SET power_limit_kw = 60 WHERE code = 'F1';
+SELECT status FROM prepay.control('mall/meter:F1', 'push_limits');
+SELECT status, args ->> 'power_limit' AS power FROM prepay.command WHERE action = 'push_limits' AND site_id = 2 ORDER BY command_id;
+-- What a person gives is sent as it is.
+SELECT status FROM prepay.control('mall/meter:F1', 'push_limits', '{"alarm1": "5.00"}');
+SELECT prepay.control('mall/meter:F1', 'push_limits', '{"alarm3": "5.00"}');
+SELECT * FROM prepay.verify();

@@ -135,7 +135,9 @@ replay_command(const Profile *profile, const json_t *vector)
 	uint8_t answer[FRAME_PDU_MAX];
 	uint8_t own[FRAME_PDU_MAX];
 	ProfileContext context = { INT64_C(1767584096) * USEC_PER_SEC, { 2, 0, 0, 0 }, { 1, 2, 3, 4 } };
-	int64_t args[PROFILE_MAX_ARGS] = { 0 };
+	ProfileValue args[PROFILE_MAX_ARGS] = { { 0 } };
+	uint8_t rows[PROFILE_ROWS_BYTES];
+	uint8_t *room = rows;
 	size_t request_len = hex(vector, "request", request);
 	size_t answer_len = hex(vector, "response", answer);
 	size_t len;
@@ -145,10 +147,7 @@ replay_command(const Profile *profile, const json_t *vector)
 	{
 		const json_t *arg = json_object_get(json_object_get(vector, "args"), command->arg[i].name);
 
-		if (json_is_integer(arg))
-			args[i] = json_integer_value(arg);
-		else
-			assert_true(decimal_parse(json_string_value(arg), command->arg[i].decimals, &args[i]));
+		assert_true(profile_arg_value(&command->arg[i], arg, &args[i], &room));
 	}
 	len = profile_step_pdu(profile, &command->step[0], args, &context, own);
 	assert_int_equal(len, request_len);
@@ -232,10 +231,10 @@ planner(void **state)
 	assert_int_equal(profile->merged.request[1].count, 11);
 	assert_false(profile->merged.request[1].has_kwh);
 	profile_drop(profile);
-	profile = parse_changed("{\"limits\": {\"max_regs\": 17, \"max_gap\": 5}}");
+	profile = parse_changed("{\"limits\": {\"max_regs\": 21, \"max_gap\": 5}}");
 	assert_int_equal(profile->merged.count, 3);
 	profile_drop(profile);
-	profile = parse_changed("{\"limits\": {\"max_regs\": 17, \"max_gap\": 6}}");
+	profile = parse_changed("{\"limits\": {\"max_regs\": 21, \"max_gap\": 6}}");
 	assert_int_equal(profile->merged.count, 2);
 	profile_drop(profile);
 	/* A register in the hole that the meter refuses. */
@@ -308,6 +307,27 @@ faulty(void **state)
 		  "{\"trip\": {\"steps\": [{\"fc\": 16, \"addr\": 1, \"data\": \"u16($x)\"}],"
 		  "\"verify\": [{\"fc\": 3, \"addr\": 1, \"n\": 1, \"eq\": \"0001\"}]}}",
 		  "\"$x\" is no argument" },
+		{ "commands", "{\"push_tariff\": {\"args\": {\"t\": {\"rows\": 65, \"of\": [\"rate\"]}}}}",
+		  "commands.push_tariff: \"rows\"" },
+		{ "commands", "{\"push_tariff\": {\"args\": {\"t\": {\"rows\": 14}}}}",
+		  "\"of\" must be an array" },
+		{ "commands",
+		  "{\"push_tariff\": {\"args\": {\"t\": {\"rows\": 64, \"of\": [\"a\", \"b\", \"c\", \"d\"]}}}}",
+		  "lists take more than 192 bytes" },
+		{ "commands",
+		  "{\"push_tariff\": {\"args\": {\"t\": {\"rows\": 2, \"of\": [\"a\"]}},"
+		  "\"steps\": [{\"fc\": 16, \"addr\": 1, \"data\": \"u16($t)\"}],"
+		  "\"verify\": [{\"fc\": 3, \"addr\": 1, \"n\": 1, \"eq\": \"0001\"}]}}",
+		  "\"$t\" is a list" },
+		{ "commands",
+		  "{\"push_tariff\": {\"args\": {\"t\": {}},"
+		  "\"steps\": [{\"fc\": 16, \"addr\": 1, \"data\": \"rows($t)\"}],"
+		  "\"verify\": [{\"fc\": 3, \"addr\": 1, \"n\": 1, \"eq\": \"0001\"}]}}",
+		  "names no list" },
+		{ "commands",
+		  "{\"withdraw\": {\"steps\": [{\"fc\": 16, \"addr\": 1, \"data\": \"0012\"}],"
+		  "\"verify\": [{\"fc\": 3, \"addr\": 1, \"n\": 1, \"eq\": \"0001\"}]}}",
+		  "a withdraw needs a \"guard\"" },
 		{ "commands",
 		  "{\"recharge\": {\"steps\": [{\"fc\": 16, \"addr\": 1, \"data\": \"0012\"}],"
 		  "\"verify\": [{\"fc\": 3, \"addr\": 1, \"n\": 1, \"eq\": \"0001\"}]}}",

@@ -94,6 +94,11 @@ def acrel_prepaid(single_phase):
         write("close", 0x0057, u16(1) + u16(0)),
         write("keep_on", 0x0057, u16(1) + u16(0)),
         write("prepaid", 0x0057, u16(0) + u16(0)),
+        write("push_tariff", 0x2006 if single_phase else 0x2000,
+              bytes([4, 0, 0, 2, 0, 8, 4, 0, 22]).ljust(42, b"\0"),
+              {"table1": [{"rate": 4, "hour": 0, "minute": 0}, {"rate": 2, "hour": 8, "minute": 0},
+                          {"rate": 4, "hour": 22, "minute": 0}],
+               "table2": [], "seasons": [{"month": 1, "day": 1, "table": 1}]}),
         {"command": "recharge", "args": {"amount": "100.00", "count": 8},
          "request": recharge.hex(), "response": answer.hex()},
     ]
