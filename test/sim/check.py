@@ -261,7 +261,7 @@ class Registers(SimCase):
     def test_exceptions(self):
         cases = (
             (1, "0300620002", "8302"),  # past the end of a range
-            (1, "0320000001", "8302"),  # no such range
+            (1, "0330000001", "8302"),  # no such range
             (1, "0300000000", "8303"),  # nothing asked
             (1, "030000007e", "8303"),  # more than 125
             (1, "03000000", "8303"),    # short request
@@ -484,6 +484,38 @@ class Money(SimCase):
         self.assertEqual(self.sim.get("M3")["relay"], "closed")
         self.client.write_registers(0x57, [0, 0], slave=3)
         self.assertEqual(self.sim.get("M3")["relay"], "open")
+
+
+class Complete(SimCase):
+    meters = ["M1 G0 1 complete-prepaid balance=60 count=7 price=0.6",
+              "M2 G0 2 acrel-ddsy1352 balance=60 count=7", "M3 G0 3 acrel-dtsy1352"]
+
+    def test_withdrawal(self):
+        def pdu(amount, count):
+            return struct.pack(">BHHBIHH", 0x20, 0x0200, 4, 8, amount, count, 0)
+
+        done = bytes.fromhex("200200000406") + struct.pack(">IH", 1000, 8)
+        self.assertEqual(self.raw.answer(1, pdu(6001, 8)), b"\xa0\x03")
+        self.assertEqual(self.raw.answer(1, pdu(5000, 9)), b"\xa0\x03")
+        self.assertEqual(self.raw.answer(1, pdu(5000, 8)), done)
+        self.assertEqual(self.raw.answer(1, pdu(5000, 8)), done)
+        self.assertEqual(self.raw.answer(1, pdu(1000, 9))[0], 0x20)
+        self.assertEqual(self.sim.get("M1")["relay"], "open")
+        self.assertEqual(self.raw.answer(1, recharge_pdu(100, 10))[0], 0x20)
+        self.assertEqual(self.sim.get("M1")["relay"], "closed")
+        self.assertEqual(self.raw.answer(2, pdu(5000, 8)), b"\xa0\x02")
+
+    def test_settings(self):
+        for unit, address, count in ((1, 0x2000, 6), (1, 0x2006, 42), (1, 0x0046, 6), (1, 0x0061, 1),
+                                     (2, 0x2006, 21), (2, 0x201B, 21), (3, 0x2000, 42), (3, 0x0028, 6)):
+            values = list(range(1, count + 1))
+            self.assertFalse(self.client.write_registers(address, values, slave=unit).isError())
+            self.assertEqual(self.client.read_holding_registers(address, count, slave=unit).registers,
+                             values)
+        self.assertFalse(self.client.write_registers(0x59, [0, 12345], slave=1).isError())
+        self.assertEqual(self.sim.get("M1")["price"], "1.2345")
+        for unit, address in ((2, 0x59), (2, 0x46), (3, 0x2029), (1, 0x202F)):
+            self.assertTrue(self.client.write_registers(address, [0, 1], slave=unit).isError())
 
 
 class Framing(SimCase):

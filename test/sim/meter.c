@@ -13,7 +13,7 @@
  *
  * Invariants: counters never fall except by meter_preset; the contact opens and closes only in
  * meter_settle, meter_operate, meter_press and at the zero crossing; purchase_count changes only
- * by an accepted recharge (and by the control port).
+ * by an accepted recharge or withdrawal (and by the control port).
  */
 #include "meter.h"
 
@@ -239,6 +239,20 @@ meter_recharge(Meter *meter, uint32_t amount_centi, uint16_t count)
 		meter_balance_centi(meter) + amount_centi > BALANCE_CENTI_MAX)
 		return WRITE_ILLEGAL_VALUE;
 	meter->balance_e10 += amount_centi * BALANCE_E10_PER_CENTI;
+	meter->purchase_count = count;
+	meter_settle(meter);
+	return WRITE_OK;
+}
+
+WriteResult
+meter_withdraw(Meter *meter, uint32_t amount_centi, uint16_t count)
+{
+	if (count == meter->purchase_count)
+		return WRITE_REPEATED;
+	if (count != (uint16_t) (meter->purchase_count + 1) || amount_centi == 0 ||
+		meter_balance_centi(meter) < amount_centi)
+		return WRITE_ILLEGAL_VALUE;
+	meter->balance_e10 -= amount_centi * BALANCE_E10_PER_CENTI;
 	meter->purchase_count = count;
 	meter_settle(meter);
 	return WRITE_OK;

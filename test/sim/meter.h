@@ -17,6 +17,9 @@
 #define METER_POWER_DECIMALS 6	/* kW given, mW kept */
 #define METER_ENERGY_DECIMALS 6 /* kWh given, mWh kept */
 #define METER_JOURNAL_REGS 4
+#define METER_TABLE_REGS 42 /* two day tables of 14 x (rate, minute, hour) */
+#define METER_DATE_REGS 6	/* 4 x (month, day, table) */
+#define METER_LIMIT_REGS 6	/* two alarm amounts and the overdraft, u32 each */
 
 struct MeterModel;
 
@@ -88,6 +91,12 @@ typedef struct Meter
 	int64_t price_e4;
 	uint16_t purchase_count;
 
+	/* What is kept for the master to read back; the meter goes by its one price. */
+	uint16_t table[METER_TABLE_REGS];
+	uint16_t date[METER_DATE_REGS];
+	uint16_t limit[METER_LIMIT_REGS];
+	uint16_t power_limit;
+
 	Fault fault;
 	JournalEntry *journal;
 	uint32_t journal_used;
@@ -134,6 +143,9 @@ extern void meter_settle(Meter *meter);
  * hold is WRITE_ILLEGAL_VALUE.
  */
 extern WriteResult meter_recharge(Meter *meter, uint32_t amount_centi, uint16_t count);
+
+/* The same for money that is taken out; more than there is is WRITE_ILLEGAL_VALUE. */
+extern WriteResult meter_withdraw(Meter *meter, uint32_t amount_centi, uint16_t count);
 
 /* Balance as the register shows it, 0.01 of the currency, cut off towards zero. */
 extern int64_t meter_balance_centi(const Meter *meter);

@@ -24,6 +24,13 @@
 #define ACREL_ALARM_1 2000	 /* 20.00 */
 #define ACREL_ALARM_2 1000	 /* 10.00 */
 #define ACREL_RUN_STATE 0x41 /* multi-rate, prepaid */
+#define ACREL_LIMITS 0x0046
+#define ACREL_PRICE 0x0059
+#define ACREL_POWER_LIMIT 0x0061
+#define DDSY_DATE 0x2000
+#define DDSY_TABLES 0x2006
+#define DTSY_DATE 0x0028
+#define DTSY_TABLES 0x2000
 
 /* SFERE. */
 #define SFERE_ENERGY 0x0073
@@ -133,8 +140,13 @@ fill_acrel_prepaid(Meter *meter, uint16_t *regs)
 	regs[0x37] = 1;
 	regs[0x38] = (uint16_t) meter->ratio;
 	put_meter_number(meter, regs + 0x43);
-	put_u32(regs + 0x46, ACREL_ALARM_1);
-	put_u32(regs + 0x48, ACREL_ALARM_2);
+	if (meter->model->gives_back)
+		memcpy(regs + ACREL_LIMITS, meter->limit, sizeof(meter->limit));
+	else
+	{
+		put_u32(regs + 0x46, ACREL_ALARM_1);
+		put_u32(regs + 0x48, ACREL_ALARM_2);
+	}
 	regs[0x4E] = meter->purchase_count;
 	put_u32(regs + 0x4F, meter_balance_centi(meter));
 	regs[ACREL_FORCED] = meter->forced;
@@ -143,6 +155,27 @@ fill_acrel_prepaid(Meter *meter, uint16_t *regs)
 	put_u32(regs + 0x5B, meter->price_e4);
 	put_u32(regs + 0x5D, meter->price_e4);
 	put_u32(regs + 0x5F, meter->price_e4);
+	regs[ACREL_POWER_LIMIT] = meter->power_limit;
+}
+
+static void
+fill_dtsy(Meter *meter, uint16_t *regs)
+{
+	fill_acrel_prepaid(meter, regs);
+	memcpy(regs + DTSY_DATE, meter->date, sizeof(meter->date));
+}
+
+static void
+fill_dates_and_tables(Meter *meter, uint16_t *regs)
+{
+	memcpy(regs, meter->date, sizeof(meter->date));
+	memcpy(regs + METER_DATE_REGS, meter->table, sizeof(meter->table));
+}
+
+static void
+fill_tables(Meter *meter, uint16_t *regs)
+{
+	memcpy(regs, meter->table, sizeof(meter->table));
 }
 
 /* The built-in day table has no deep valley. */
@@ -167,6 +200,46 @@ write_acrel_prepaid(Meter *meter, uint16_t address, const uint16_t *regs, int co
 		state[address - ACREL_FORCED + i] = regs[i];
 	}
 	meter_force(meter, state[0] == 1, state[1] == 1);
+	return WRITE_OK;
+}
+
+/* Keep a write that lies within these registers; false: it does not. */
+static bool
+keep(uint16_t *kept, uint16_t start, int size, uint16_t address, const uint16_t *regs, int count)
+{
+	if (address < start || address + count > start + size)
+		return false;
+	memcpy(kept + (address - start), regs, (size_t) count * sizeof(*regs));
+	return true;
+}
+
+static WriteResult
+write_ddsy(Meter *meter, uint16_t address, const uint16_t *regs, int count)
+{
+	if (keep(meter->table, DDSY_TABLES, METER_TABLE_REGS, address, regs, count) ||
+		keep(meter->date, DDSY_DATE, METER_DATE_REGS, address, regs, count))
+		return WRITE_OK;
+	return write_acrel_prepaid(meter, address, regs, count);
+}
+
+static WriteResult
+write_dtsy(Meter *meter, uint16_t address, const uint16_t *regs, int count)
+{
+	if (keep(meter->table, DTSY_TABLES, METER_TABLE_REGS, address, regs, count) ||
+		keep(meter->date, DTSY_DATE, METER_DATE_REGS, address, regs, count))
+		return WRITE_OK;
+	return write_acrel_prepaid(meter, address, regs, count);
+}
+
+static WriteResult
+write_complete(Meter *meter, uint16_t address, const uint16_t *regs, int count)
+{
+	if (keep(meter->limit, ACREL_LIMITS, METER_LIMIT_REGS, address, regs, count) ||
+		keep(&meter->power_limit, ACREL_POWER_LIMIT, 1, address, regs, count))
+		return WRITE_OK;
+	if (address != ACREL_PRICE || count != 2)
+		return write_ddsy(meter, address, regs, count);
+	meter->price_e4 = (int64_t) regs[0] << 16 | regs[1];
 	return WRITE_OK;
 }
 
@@ -302,8 +375,15 @@ write_sfere(Meter *meter, uint16_t address, const uint16_t *regs, int count)
 	return WRITE_OK;
 }
 
-static const RegisterRange acrel_prepaid_ranges[] = {
+static const RegisterRange ddsy_ranges[] = {
 	{ 0x0000, ACREL_BASE_COUNT, fill_acrel_prepaid },
+	{ DDSY_DATE, METER_DATE_REGS + METER_TABLE_REGS, fill_dates_and_tables },
+	{ ACREL_DEEP_VALLEY, 2, fill_zero },
+};
+
+static const RegisterRange dtsy_ranges[] = {
+	{ 0x0000, ACREL_BASE_COUNT, fill_dtsy },
+	{ DTSY_TABLES, METER_TABLE_REGS, fill_tables },
 	{ ACREL_DEEP_VALLEY, 2, fill_zero },
 };
 
@@ -325,13 +405,13 @@ static const RegisterRange sfere_ranges[] = {
 };
 
 static const MeterModel models[] = {
-	{ "acrel-ddsy1352", 3, true, true, 8, acrel_prepaid_ranges, LENGTH(acrel_prepaid_ranges),
-	  write_acrel_prepaid },
-	{ "acrel-dtsy1352", 3, true, true, 8, acrel_prepaid_ranges, LENGTH(acrel_prepaid_ranges),
-	  write_acrel_prepaid },
-	{ "acrel-dtsd1352", 3, false, false, 8, dtsd_ranges, LENGTH(dtsd_ranges), NULL },
-	{ "eastron-sdm630", 4, false, false, 9, sdm_ranges, LENGTH(sdm_ranges), NULL },
-	{ "sfere", 3, true, false, 8, sfere_ranges, LENGTH(sfere_ranges), write_sfere },
+	{ "acrel-ddsy1352", 3, true, true, false, 8, ddsy_ranges, LENGTH(ddsy_ranges), write_ddsy },
+	{ "acrel-dtsy1352", 3, true, true, false, 8, dtsy_ranges, LENGTH(dtsy_ranges), write_dtsy },
+	{ "complete-prepaid", 3, true, true, true, 8, ddsy_ranges, LENGTH(ddsy_ranges),
+	  write_complete },
+	{ "acrel-dtsd1352", 3, false, false, false, 8, dtsd_ranges, LENGTH(dtsd_ranges), NULL },
+	{ "eastron-sdm630", 4, false, false, false, 9, sdm_ranges, LENGTH(sdm_ranges), NULL },
+	{ "sfere", 3, true, false, false, 8, sfere_ranges, LENGTH(sfere_ranges), write_sfere },
 };
 
 const MeterModel *

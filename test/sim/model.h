@@ -24,8 +24,9 @@ typedef struct MeterModel
 	const char *name;
 	uint8_t read_function;
 	bool has_relay;
-	bool prepaid; /* keeps a balance and takes function 0x20 */
-	int digits;	  /* of the energy register, counted in 0.01 kWh */
+	bool prepaid;	 /* keeps a balance and takes function 0x20 */
+	bool gives_back; /* takes withdrawals too */
+	int digits;		 /* of the energy register, counted in 0.01 kWh */
 	const RegisterRange *ranges;
 	int range_count;
 	/* Apply a write of count registers; NULL for a model that takes none. */

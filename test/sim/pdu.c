@@ -1,6 +1,8 @@
 /*
  * pdu.c: Modbus functions 03, 04, 06, 16 and the prepaid meters' recharge function 0x20.
  *
+ * A model that gives money back takes the same at start 0200.
+ *
  * Recharge request:  20, start 0100, quantity 0004, bytes 08, amount u32 (0.01), count u16, 0000.
  * Recharge answer:   20, start 0100, quantity 0004, bytes 06, balance u32 (0.01), count u16;
  *                    on a serial line that is 15 bytes with unit and checksum.
@@ -20,6 +22,7 @@
 #define READ_REGS_MAX 125
 #define WRITE_REGS_MAX 123
 #define RECHARGE_START 0x0100
+#define WITHDRAW_START 0x0200 /* of the model that gives money back */
 #define RECHARGE_REGS 4
 
 static uint16_t
@@ -113,11 +116,15 @@ serve_write_multiple(Meter *meter, const uint8_t *request, int length, uint8_t *
 static WriteResult
 apply_recharge(Meter *meter, const uint8_t *request, const uint16_t *regs)
 {
-	if (get_u16(request + 1) != RECHARGE_START)
+	uint32_t amount = (uint32_t) regs[0] << 16 | regs[1];
+	bool withdraws = get_u16(request + 1) == WITHDRAW_START && meter->model->gives_back;
+
+	if (get_u16(request + 1) != RECHARGE_START && !withdraws)
 		return WRITE_ILLEGAL_ADDRESS;
 	if (regs[3] != 0)
 		return WRITE_ILLEGAL_VALUE;
-	return meter_recharge(meter, (uint32_t) regs[0] << 16 | regs[1], regs[2]);
+	return withdraws ? meter_withdraw(meter, amount, regs[2])
+					 : meter_recharge(meter, amount, regs[2]);
 }
 
 static int
