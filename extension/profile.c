@@ -17,6 +17,7 @@ PG_FUNCTION_INFO_V1(prepay_is_profile);
 #define MAX_STEPS 4
 #define MAX_CHECKS 4
 #define MAX_PERIODS 8
+#define MAX_FIELDS 4
 #define MAX_DLT645_BYTES 196
 
 /* A member that must be there; kind is checked. */
@@ -427,15 +428,58 @@ check_sequences(const Doc *profile, const Doc *command, const char *path, DocFau
 	return true;
 }
 
+/* A number {"exp10", "min", "max"}, or a list {"rows": 14, "of": ["rate", "minute", "hour"]}. */
+static bool
+check_argument(const Doc *arg, const char *path, DocFault *fault)
+{
+	static const char *const number[] = { "exp10", "min", "max", NULL };
+	static const char *const rows[] = { "rows", "of", NULL };
+	bool is_list = arg->kind == DOC_OBJECT && doc_get(arg, "rows") != NULL;
+	const Doc *of;
+	int i;
+
+	if (!doc_is(arg, DOC_OBJECT, path, NULL, fault) ||
+		!doc_has_only(arg, is_list ? rows : number, path, fault))
+		return false;
+	if (!is_list)
+		return integer(arg, "exp10", -6, 0, false, path, fault, NULL) &&
+			   integer(arg, "min", 0, PG_UINT32_MAX, false, path, fault, NULL) &&
+			   integer(arg, "max", 0, PG_UINT32_MAX, false, path, fault, NULL);
+	of = list(arg, "of", 1, MAX_FIELDS, path, fault);
+	if (of == NULL || !integer(arg, "rows", 1, 64, true, path, fault, NULL))
+		return false;
+	for (i = 0; i < of->n; i++)
+		if (!doc_is(&of->item[i], DOC_STRING, path, NULL, fault))
+			return false;
+	return true;
+}
+
+static bool
+check_arguments(const Doc *command, const char *path, DocFault *fault)
+{
+	const Doc *args = doc_get(command, "args");
+	char items[DOC_PATH_MAX];
+	char item[DOC_PATH_MAX];
+	int i;
+
+	doc_path_key(items, path, "args");
+	for (i = 0; args && i < args->n; i++)
+	{
+		doc_path_key(item, items, args->key[i]);
+		if (!check_argument(&args->item[i], item, fault))
+			return false;
+	}
+	return true;
+}
+
 static bool
 check_command(const Doc *profile, const char *action, const Doc *command, DocFault *fault)
 {
 	static const char *const known[] = { "args",	 "guard", "steps",	  "verify", "settle_ms",
 										 "retry_ms", "tries", "verified", NULL };
-	static const char *const actions[] = { "trip",		  "close",	   "keep_on",
-										   "prepaid",	  "recharge",  "withdraw",
-										   "push_tariff", "push_limits", "set_clock",
-										   NULL };
+	static const char *const actions[] = { "trip",		"close",	"keep_on",	   "prepaid",
+										   "recharge",	"withdraw", "push_tariff", "push_limits",
+										   "set_clock", NULL };
 	const Doc *guard = doc_get(command, "guard");
 	char path[DOC_PATH_MAX];
 
@@ -451,6 +495,7 @@ check_command(const Doc *profile, const char *action, const Doc *command, DocFau
 	if (!doc_is(command, DOC_OBJECT, path, NULL, fault) ||
 		!doc_has_only(command, known, path, fault) ||
 		!optional(command, "args", DOC_OBJECT, path, fault) ||
+		!check_arguments(command, path, fault) ||
 		!integer(command, "settle_ms", 0, 30000, false, path, fault, NULL) ||
 		!integer(command, "retry_ms", 10, 30000, false, path, fault, NULL) ||
 		!integer(command, "tries", 1, 20, false, path, fault, NULL) ||

@@ -61,25 +61,31 @@
 /* A posting's entries and what the clock alone posts; usage is measured by both sides. */
 #define NOT_USAGE " AND e.kind NOT IN ('consumption', 'correction')"
 
+/* What is known of the site met last, as of one state of its configuration. */
+static struct
+{
+	int32 site_id; /* 0: nothing */
+	uint64 since;
+	bool any;
+} known;
+
 bool
 purse_any(const Site *site)
 {
-	static DbQuery query = { "SELECT EXISTS (SELECT FROM prepay.meter_purse WHERE site_id = $1)",
-							 1,
-							 { INT4OID } };
-	static int32 known_site = 0;
-	static uint64 known_since = 0;
+	static DbQuery query = {
+		"SELECT EXISTS (SELECT FROM prepay.meter_purse WHERE site_id = $1)", 1, { INT4OID }
+	};
 	Datum arg = Int32GetDatum(site->site_id);
 
-	/* Purses begin with a change of configuration, which makes the site known anew. */
-	if (known_site == site->site_id && known_since == site->known_since)
-		return false;
-	db_run(&query, &arg);
-	if (db_bool(0, 1))
-		return true;
-	known_site = site->site_id;
-	known_since = site->known_since;
-	return false;
+	/* A purse that begins changes the configuration, so that everybody looks again. */
+	if (known.site_id != site->site_id || known.since != site->known_since)
+	{
+		db_run(&query, &arg);
+		known.any = db_bool(0, 1);
+		known.site_id = site->site_id;
+		known.since = site->known_since;
+	}
+	return known.any;
 }
 
 static void
@@ -373,6 +379,7 @@ purse_begin(const Site *site, int32 account_id, int32 meter_id)
 	args[4] = Int64GetDatum(balance);
 	db_run(&query, args);
 	site_touch(site->site_id);
+	known.site_id = 0;
 	if (balance <= 0 || !purse_peek_meter(site, meter_id, &purse))
 		return;
 	purse_change(site, meter_id, -balance, 0);

@@ -154,12 +154,30 @@ reconcile(const Site *site, const Account *account, const Reading *reading, int 
 }
 
 void
-reconcile_readings(const Site *site, Account *account, int n_account, const Reading *reading, int n)
+reconcile_readings(const Site *site, Account *account, int n_account, const Reading *reading,
+				   int n)
 {
+	static DbQuery query = {
+		"SELECT u.n::int - 1 FROM unnest($2) WITH ORDINALITY AS u (account_id, n)"
+		" JOIN prepay.meter_purse p ON p.site_id = $1 AND p.account_id = u.account_id",
+		2,
+		{ INT4OID, INT4ARRAYOID }
+	};
+	Datum args[2];
+	int32 *id;
+	int found;
 	int i;
 
 	if (n_account == 0 || !purse_any(site))
 		return;
+	id = palloc(sizeof(int32) * n_account);
 	for (i = 0; i < n_account; i++)
-		reconcile(site, &account[i], reading, n);
+		id[i] = account[i].account_id;
+	args[0] = Int32GetDatum(site->site_id);
+	args[1] = db_array_int32(id, n_account);
+	found = db_run(&query, args);
+	for (i = 0; i < found; i++)
+		id[i] = db_int32(i, 1);
+	for (i = 0; i < found; i++)
+		reconcile(site, &account[id[i]], reading, n);
 }

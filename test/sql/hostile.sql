@@ -70,6 +70,11 @@ SELECT pg_temp.call('SELECT prepay.open_usage(99, ''{}'', '''', ''{}'')') AS no_
 	pg_temp.call('SELECT prepay.my_site(99)') AS site, pg_temp.call('SELECT prepay.tick(0)') AS no_rows, pg_temp.call('SELECT prepay.tick(-1)') AS fewer;
 
 -- Meter profiles: sound ones are taken, others say what is wrong.
+SELECT prepay.profile_fault(jsonb_set(profile, '{commands,push_tariff,args,table1}', arg)) AS fault FROM prepay.meter_model,
+	jsonb_array_elements('[7, {"rows": 65, "of": ["rate"]}, {"rows": 14}, {"rows": 14, "of": []}, {"rows": 14, "of": [1]}, {"rows": 14, "of": ["a", "b", "c", "d", "e"]},
+		{"exp10": 1}, {"min": -1}, {"colour": 1}]') AS arg WHERE code = 'acrel-ddsy1352';
+SELECT prepay.profile_fault(profile #- '{commands,recharge,guard}'), prepay.profile_fault(jsonb_set(profile, '{commands,withdraw}', (profile #> '{commands,recharge}') - 'guard')) AS withdraw
+FROM prepay.meter_model WHERE code = 'acrel-ddsy1352';
 SELECT count(*) FILTER (WHERE prepay.profile_fault(profile) IS NOT NULL) AS faulty, count(*) >= 10 AS shipped FROM prepay.meter_model;
 SELECT p, prepay.profile_fault(p::jsonb) IS NOT NULL AS faulty, pg_temp.call(format('SELECT prepay.is_profile(%L)', p)) AS checked,
 	pg_temp.call(format('INSERT INTO prepay.meter_model (code, profile) VALUES (''bad'', %L)', p)) AS stored

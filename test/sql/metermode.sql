@@ -347,7 +347,10 @@ SELECT 'full', jsonb_set(jsonb_set(profile, '{commands,push_tariff,args}', profi
 FROM prepay.meter_model WHERE code = 'acrel-dtsy1352';
 INSERT INTO prepay.meter (site_id, code, gateway_id, unit_id, model, prepay_mode) VALUES (2, 'F1', 1, 1, 'full', 'meter'), (2, 'F2', 1, 2, 'acrel-ddsy1352', 'meter'),
 	(2, 'F3', 1, 3, 'eastron-sdm120', 'server');
-SELECT prepay.open_account('mall/F1', 'Zhao', meters => '{mall/F1}'), prepay.open_account('mall/F2', 'Zhao', meters => '{mall/F2}');
+-- The first such meter of a site that has sold before.
+SELECT prepay.open_account('mall/S1', 'Qian', opening_balance => 1, key => 'o1');
+SELECT prepay.open_account('mall/F1', 'Zhao', meters => '{mall/F1}', opening_balance => 5, key => 'o2'), prepay.open_account('mall/F2', 'Zhao', meters => '{mall/F2}');
+SELECT meter, amount, key FROM prepay.purse_moves WHERE site = 'mall';
 CREATE VIEW pg_temp.pushes AS SELECT m.code AS meter, c.action, c.status, c.automatic, jsonb_pretty(c.args) AS args FROM prepay.command c JOIN prepay.meter m USING (site_id, meter_id)
 	WHERE c.site_id = 2 AND c.action LIKE 'push%' ORDER BY c.command_id;
 -- tick() pushes it by itself, once.
