@@ -34,7 +34,7 @@
  * yes or no; after its report, money that is withdrawn and can be paid out or ordered
  * back by control(…, 'recharge'). What an agent was killed over is in recharge.c.
  *
- * What nobody called for (standing charges, lapsed credit) moves the balance and not
+ * What nobody called for (standing charges, public energy, lapsed credit) moves the balance and not
  * the meter: it is taken out of the next recharge. `seen_seq` is how far that is done.
  *
  * Locks: account → meter_control of its meter → the purse. A report, which holds no

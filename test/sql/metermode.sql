@@ -25,10 +25,12 @@ CREATE VIEW pg_temp.alarms AS SELECT meter, kind, level, detail FROM prepay.alar
 -- The attempt under way, as the agent reports it: purchase count read back, whether it wrote, balance.
 CREATE FUNCTION pg_temp.report(meter text, outcome text, count int DEFAULT NULL, tries int DEFAULT NULL, balance text DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
 	SELECT prepay.report_command('gw-host', c.command_id, c.attempts, $2, jsonb_strip_nulls(jsonb_build_object('purchase_count', $3, 'tries', $4, 'meter_balance', $5)))
-	FROM prepay.command c JOIN prepay.meter m USING (site_id, meter_id) WHERE m.code = $1 AND c.status IN ('sent', 'unknown') ORDER BY c.command_id LIMIT 1 $$;
+	FROM prepay.command c JOIN prepay.meter m USING (site_id, meter_id) WHERE m.code = $1 AND c.status IN ('sent', 'unknown')
+		AND c.action IN ('recharge', 'withdraw') ORDER BY c.command_id LIMIT 1 $$;
 CREATE FUNCTION pg_temp.take() RETURNS TABLE (meter text, action text, args jsonb, attempt int, verify_only boolean) LANGUAGE sql AS $$
 	UPDATE prepay.command SET not_before = NULL WHERE status IN ('queued', 'unknown') AND not_before < 'infinity';
-	SELECT m.code, t.action, t.args, t.attempt, t.verify_only FROM prepay.take_commands('gw-host') t JOIN prepay.meter m USING (meter_id) ORDER BY m.code $$;
+	SELECT m.code, t.action, t.args, t.attempt, t.verify_only FROM prepay.take_commands('gw-host') t JOIN prepay.meter m USING (meter_id)
+	WHERE t.action IN ('recharge', 'withdraw') ORDER BY m.code $$;
 CREATE FUNCTION pg_temp.read(meter text, kwh numeric, balance numeric, count int) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, meter_balance, purchase_count)
 	SELECT 1, meter_id, prepay.now(), $2, $3, $4 FROM prepay.meter WHERE code = $1 $$;
@@ -79,7 +81,7 @@ SELECT pg_temp.report('M1', 'unknown', 8, 1);
 SELECT * FROM pg_temp.take();
 SELECT pg_temp.report('M1', 'failed', 8);
 SELECT * FROM pg_temp.take();
-SELECT command_id AS id, attempts FROM prepay.command WHERE status = 'sent' \gset
+SELECT command_id AS id, attempts FROM prepay.command WHERE status = 'sent' AND action = 'recharge' \gset
 SELECT prepay.report_command('gw-host', :id, :attempts, 'done', '{"purchase_count": 9, "tries": 1, "meter_balance": "60.00"}');
 SELECT prepay.report_command('gw-host', :id, :attempts, 'done', '{"purchase_count": 9, "tries": 1, "meter_balance": "60.00"}');
 -- The answer is lost: read back as done.
