@@ -84,9 +84,11 @@ SELECT * FROM pg_temp.take();
 SELECT command_id AS id, attempts FROM prepay.command WHERE status = 'sent' AND action = 'recharge' \gset
 SELECT prepay.report_command('gw-host', :id, :attempts, 'done', '{"purchase_count": 9, "tries": 1, "meter_balance": "60.00"}');
 SELECT prepay.report_command('gw-host', :id, :attempts, 'done', '{"purchase_count": 9, "tries": 1, "meter_balance": "60.00"}');
--- The answer is lost: read back as done.
+-- The answer is lost: read back as done. What was read before the outcome became unknown means nothing.
 SELECT * FROM pg_temp.take();
 SELECT pg_temp.report('M1', 'unknown', 9, 1);
+SELECT pg_temp.report('M1', 'unknown', 15, 1);
+SELECT stuck FROM pg_temp.purse;
 SELECT * FROM pg_temp.take();
 SELECT pg_temp.report('M1', 'done', 10, NULL, '65.00');
 -- The agent was killed: the lease ends, the count says the rest.
@@ -233,10 +235,14 @@ SELECT amount FROM prepay.sell('A1', 100, 's6');
 SET prepay.now = '2026-04-01 06:00+08';
 SELECT pg_temp.read('M1', 22, 47.40, 25);
 SELECT * FROM pg_temp.take();
+SET prepay.now = '2026-04-01 06:20+08';
+SELECT pg_temp.read('M1', 22, 47.40, 25);
+SELECT kind, detail FROM pg_temp.alarms;
 SET prepay.now = '2026-04-01 06:30+08';
 SELECT pg_temp.read('M1', 22, 147.40, 26);
 SELECT pg_temp.report('M1', 'done', 26, 1, '147.40');
 INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, meter_balance, purchase_count) VALUES (1, 1, '2026-04-01 06:15+08', 22, 47.40, 25);
+SELECT meter_balance FROM pg_temp.purse WHERE meter = 'M1';
 SELECT kind, detail FROM pg_temp.alarms;
 -- A count that moved without the ledger: stays until somebody decides, though the meter looks right again.
 SET prepay.now = '2026-04-01 07:00+08';
@@ -252,8 +258,11 @@ SELECT meter_balance, count FROM pg_temp.purse WHERE meter = 'M1';
 SELECT prepay.define_tariff('service', '{"prices": 1, "standing": [{"name": "service", "amount": 2, "per": "day"}]}', '2026-04-02 00:00+08');
 SELECT prepay.assign_tariff('A2', 'service', '2026-04-02 00:00+08');
 SELECT pg_temp.read('M2', 0, 0, 0);
+-- In and out of a meter are one queue.
+SELECT state FROM prepay.withdraw('A2', 5, 'w6');
 SELECT * FROM pg_temp.take();
 SELECT pg_temp.report('M2', 'done', 1, 1, '5.00');
+SELECT prepay.cancel_command((prepay.withdraw('A2', 5, 'w6')).command_id);
 SET prepay.now = '2026-04-04 12:00+08';
 SELECT pg_temp.read('M2', 1, 4.00, 1);
 SELECT kind FROM pg_temp.alarms;
