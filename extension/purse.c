@@ -56,11 +56,6 @@
 	" p.here_minor, p.withdrawn_minor, p.seen_seq, p.purchase_count, p.count_at,"   \
 	" p.meter_minor, p.meter_at FROM prepay.meter_purse p WHERE p.site_id = $1"
 
-#define MAX_MOVE_FAULTS 1000
-
-/* A posting's entries and what the clock alone posts; usage is measured by both sides. */
-#define NOT_USAGE " AND e.kind NOT IN ('consumption', 'correction')"
-
 /* What is known of the site met last, as of one state of its configuration. */
 static struct
 {
@@ -72,9 +67,9 @@ static struct
 bool
 purse_any(const Site *site)
 {
-	static DbQuery query = {
-		"SELECT EXISTS (SELECT FROM prepay.meter_purse WHERE site_id = $1)", 1, { INT4OID }
-	};
+	static DbQuery query = { "SELECT EXISTS (SELECT FROM prepay.meter_purse WHERE site_id = $1)",
+							 1,
+							 { INT4OID } };
 	Datum arg = Int32GetDatum(site->site_id);
 
 	/* A purse that begins changes the configuration, so that everybody looks again. */
@@ -201,7 +196,7 @@ purse_unseen(const Site *site, const Purse *purse, int32 *seen_seq)
 {
 	static DbQuery query = {
 		"SELECT COALESCE(sum(e.amount), 0)::text, max(e.seq) FROM prepay.ledger_entry e"
-		" WHERE e.site_id = $1 AND e.account_id = $2 AND e.seq > $3 AND e.key IS NULL" NOT_USAGE,
+		" WHERE e.site_id = $1 AND e.account_id = $2 AND e.seq > $3 AND e.key IS NULL" PURSE_NOT_USAGE,
 		3,
 		{ INT4OID, INT4OID, INT4OID }
 	};
@@ -211,28 +206,6 @@ purse_unseen(const Site *site, const Purse *purse, int32 *seen_seq)
 	db_run(&query, args);
 	*seen_seq = db_int32_or(0, 2, purse->seen_seq);
 	return text_minor(site, db_text(0, 1));
-}
-
-/* What nobody called for becomes part of what is here. */
-static void
-take_unseen(const Site *site, Purse *purse)
-{
-	static DbQuery query = {
-		"UPDATE prepay.meter_purse SET here_minor = here_minor + $3, seen_seq = $4"
-		" WHERE site_id = $1 AND meter_id = $2",
-		4,
-		{ INT4OID, INT4OID, INT8OID, INT4OID }
-	};
-	int32 seen_seq;
-	int64 unseen = purse_unseen(site, purse, &seen_seq);
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(purse->meter_id),
-					 Int64GetDatum(unseen), Int32GetDatum(seen_seq) };
-
-	if (seen_seq == purse->seen_seq)
-		return;
-	db_run(&query, args);
-	purse->here += unseen;
-	purse->seen_seq = seen_seq;
 }
 
 int64
@@ -288,18 +261,8 @@ purse_queue(const Site *site, const Purse *purse, const char *action, int64 mino
 
 /* ---- meters come and go ---- */
 
-typedef struct PurseMeter
-{
-	bool keeps_money;
-	char *code;
-	char *model;
-	bool can_recharge;
-	bool can_withdraw;
-} PurseMeter;
-
-/* A model that is not known yet is believed to be able. */
-static void
-load_meter(const Site *site, int32 meter_id, PurseMeter *meter)
+void
+purse_load_meter(const Site *site, int32 meter_id, PurseMeter *meter)
 {
 	static DbQuery query = {
 		"SELECT m.code, m.model, m.prepay_mode = 'meter' AND m.purpose = 'prepaid',"
@@ -336,7 +299,7 @@ purse_require_alone(const Site *site, int32 account_id, int32 meter_id, int32 re
 					 Int32GetDatum(meter_id), Int32GetDatum(replaced) };
 	PurseMeter meter;
 
-	load_meter(site, meter_id, &meter);
+	purse_load_meter(site, meter_id, &meter);
 	if (meter.keeps_money && !meter.can_recharge)
 		ereport(ERROR,
 				(errcode(ERRCODE_PP_IN_METER),
@@ -371,7 +334,7 @@ purse_begin(const Site *site, int32 account_id, int32 meter_id)
 	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(meter_id),
 					 Int32GetDatum(account_id), TimestampTzGetDatum(site->now), (Datum) 0 };
 
-	load_meter(site, meter_id, &meter);
+	purse_load_meter(site, meter_id, &meter);
 	if (!meter.keeps_money)
 		return;
 	(void) account_lock(site, account_id);
@@ -411,284 +374,4 @@ purse_end(const Site *site, int32 meter_id, const char *why)
 	db_run(&end, args);
 	(void) alarm_clear_meter(site, meter_id, "balance_mismatch");
 	(void) alarm_clear_meter(site, meter_id, "purchase_count");
-}
-
-/* ---- money functions ---- */
-
-static void
-refuse_debit(const Site *site, const CodeTarget *target, const Purse *purse, int64 debit)
-{
-	int64 ready = Max(purse->here, 0) + purse->withdrawn;
-	PurseMeter meter;
-
-	load_meter(site, purse->meter_id, &meter);
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_PP_IN_METER),
-		 errmsg("the money of account \"%s\" is in its meter \"%s\"", target->code, meter.code),
-		 errdetail("%s %s would leave the account, %s %s is out of the meter. What is paid out "
-				   "here could still be used up there.",
-				   vend_money(site, debit), site->currency, vend_money(site, ready),
-				   site->currency),
-		 meter.can_withdraw
-			 ? errhint("Withdraw it first: SELECT prepay.withdraw('%s', %s, 'KEY'); when that "
-					   "is done, repeat this call.",
-					   target->code, vend_money(site, debit - ready))
-			 : errhint("Model %s gives no money back: remove the meter with its final register, "
-					   "then repeat this call.",
-					   meter.model)));
-}
-
-static void
-credit(const VendCall *call, Purse *purse, int64 moved)
-{
-	int64 amount = Min(moved, purse->here + moved);
-
-	purse_change(call->site, purse->meter_id, moved - Max(amount, 0), 0);
-	if (amount > 0)
-		(void) purse_queue(call->site, purse, "recharge", amount, amount, "posting", call->key,
-						   psprintf("%s %s", call->operation, call->key));
-}
-
-void
-purse_post(const VendCall *call, const CodeTarget *target, int64 moved)
-{
-	Purse purse;
-	int64 from_here;
-
-	if (moved == 0 || !purse_lock_account(call->site, target->id, &purse))
-		return;
-	take_unseen(call->site, &purse);
-	if (moved > 0)
-	{
-		credit(call, &purse, moved);
-		return;
-	}
-	from_here = Min(Max(purse.here, 0), -moved);
-	if (-moved - from_here > purse.withdrawn)
-		refuse_debit(call->site, target, &purse, -moved);
-	purse_change(call->site, purse.meter_id, -from_here, moved + from_here);
-}
-
-/*
- * Queued is certain: never handed out, or reported as not carried out. A recharge that
- * is sent or unknown may be in the meter, and is to be withdrawn.
- */
-void
-purse_cancel(const VendCall *call, const Account *account, const char *key)
-{
-	static DbQuery query = {
-		"UPDATE prepay.command c SET status = 'cancelled', finished_at = $4 FROM prepay.purse_move v"
-		" WHERE v.site_id = $1 AND v.key = $2 AND v.cause = 'posting' AND v.account_id = $3"
-		" AND v.meter_id = $5 AND v.command_id > $6 AND c.site_id = $1"
-		" AND c.command_id = v.command_id AND c.status = 'queued' AND NOT c.verify"
-		" RETURNING v.booked::text",
-		6,
-		{ INT4OID, TEXTOID, INT4OID, TIMESTAMPTZOID, INT4OID, INT8OID }
-	};
-	Purse purse;
-
-	if (key == NULL || !purse_lock_account(call->site, account->account_id, &purse))
-		return;
-	{
-		Datum args[] = { Int32GetDatum(call->site->site_id), CStringGetTextDatum(key),
-						 Int32GetDatum(account->account_id), TimestampTzGetDatum(call->site->now),
-						 Int32GetDatum(purse.meter_id),		 Int64GetDatum(purse.start_command) };
-
-		if (db_run(&query, args) == 1)
-			purse_change(call->site, purse.meter_id, text_minor(call->site, db_text(0, 1)), 0);
-	}
-}
-
-void
-purse_require_empty(const Site *site, const CodeTarget *target)
-{
-	static DbQuery moves = {
-		"SELECT count(*) FILTER (WHERE c.status IN ('queued', 'sent', 'unknown')),"
-		" count(*) FILTER (WHERE c.status = 'done') FROM prepay.purse_move v"
-		" JOIN prepay.command c USING (site_id, command_id) WHERE v.site_id = $1"
-		" AND v.meter_id = $2 AND v.command_id > $3",
-		3,
-		{ INT4OID, INT4OID, INT8OID }
-	};
-	Purse purse;
-	PurseMeter meter;
-	const char *what;
-	const char *hint;
-
-	if (!purse_lock_account(site, target->id, &purse))
-		return;
-	load_meter(site, purse.meter_id, &meter);
-	{
-		Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(purse.meter_id),
-						 Int64GetDatum(purse.start_command) };
-
-		db_run(&moves, args);
-	}
-	if (db_int64(0, 1) > 0)
-	{
-		what = "Money is on its way to it or from it.";
-		hint = "Wait until view purse_moves shows them done, or reverse what was not sent.";
-	}
-	else if (purse.has_balance && purse.balance > 0)
-	{
-		what = psprintf("It held %s %s when it was last read.", vend_money(site, purse.balance),
-						site->currency);
-		hint = meter.can_withdraw
-				   ? psprintf("Withdraw it first: SELECT prepay.withdraw('%s', %s, 'KEY').",
-							  target->code, vend_money(site, purse.balance))
-				   : psprintf("Model %s gives no money back: remove the meter with its final "
-							  "register, then close the account.",
-							  meter.model);
-	}
-	else if (!purse.has_balance && db_int64(0, 2) > 0)
-	{
-		what = "What it holds was never read.";
-		hint = psprintf("Read it first: SELECT prepay.control('%s', 'read').", meter.code);
-	}
-	else
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_PP_IN_METER),
-			 errmsg("the money of account \"%s\" is in its meter \"%s\"", target->code, meter.code),
-			 errdetail("%s", what), errhint("%s", hint)));
-}
-
-void
-purse_refuse(const Site *site, const CodeTarget *target, const char *what)
-{
-	Purse purse;
-	PurseMeter meter;
-
-	if (!purse_any(site) || !purse_peek_account(site, target->id, &purse))
-		return;
-	load_meter(site, purse.meter_id, &meter);
-	ereport(ERROR, (errcode(ERRCODE_PP_IN_METER),
-					errmsg("%s is not for account \"%s\"", what, target->code),
-					errdetail("Its meter \"%s\" keeps the money and cuts by itself.", meter.code),
-					errhint("Sell, or grant credit: both go into the meter.")));
-}
-
-void
-purse_require_withdrawal(const Site *site, const Purse *purse)
-{
-	PurseMeter meter;
-
-	load_meter(site, purse->meter_id, &meter);
-	if (!meter.can_withdraw)
-		ereport(ERROR,
-				(errcode(ERRCODE_PP_IN_METER),
-				 errmsg("model %s of meter \"%s\" gives no money back", meter.model, meter.code),
-				 errdetail("Its profile has no command \"withdraw\"."),
-				 errhint("Let it be used up, or remove the meter with its final register: the "
-						 "account's money is here then.")));
-}
-
-int64
-purse_order(const Site *site, int32 meter_id, int64 minor, const char *reason)
-{
-	Purse purse;
-	int64 from_here;
-	int64 from_withdrawn;
-
-	if (!purse_lock_meter(site, meter_id, &purse))
-		return 0;
-	from_here = Min(Max(purse.here, 0), minor);
-	from_withdrawn = Min(purse.withdrawn, minor - from_here);
-	purse_change(site, meter_id, -from_here, -from_withdrawn);
-	return purse_queue(site, &purse, "recharge", minor, from_here + from_withdrawn, "order", NULL,
-					   reason);
-}
-
-/* ---- verify() ---- */
-
-static char *
-sum_fault(const Site *site, const Purse *purse)
-{
-	static DbQuery entries = {
-		"SELECT COALESCE(sum(e.amount), 0)::text FROM prepay.ledger_entry e WHERE e.site_id = $1"
-		" AND e.account_id = $2 AND e.seq > $3 AND (e.key IS NOT NULL OR e.seq <= $4)" NOT_USAGE,
-		4,
-		{ INT4OID, INT4OID, INT4OID, INT4OID }
-	};
-	static DbQuery moves = {
-		"SELECT COALESCE(sum(CASE WHEN c.action = 'withdraw' THEN -v.amount ELSE v.booked END)"
-		" FILTER (WHERE c.status = 'done' OR (c.action = 'recharge'"
-		"  AND c.status IN ('queued', 'sent', 'unknown'))), 0)::text FROM prepay.purse_move v"
-		" JOIN prepay.command c USING (site_id, command_id) WHERE v.site_id = $1"
-		" AND v.meter_id = $2 AND v.command_id > $3",
-		3,
-		{ INT4OID, INT4OID, INT8OID }
-	};
-	Datum entry_args[] = { Int32GetDatum(site->site_id), Int32GetDatum(purse->account_id),
-						   Int32GetDatum(purse->start_seq), Int32GetDatum(purse->seen_seq) };
-	Datum move_args[] = { Int32GetDatum(site->site_id), Int32GetDatum(purse->meter_id),
-						  Int64GetDatum(purse->start_command) };
-	int64 credits;
-	int64 moved;
-
-	db_run(&entries, entry_args);
-	credits = purse->start + text_minor(site, db_text(0, 1));
-	db_run(&moves, move_args);
-	moved = text_minor(site, db_text(0, 1));
-	if (credits == purse->here + purse->withdrawn + moved)
-		return NULL;
-	return psprintf("meter %d: the ledger has %s for it, %s went there and %s is kept here",
-					purse->meter_id, vend_money(site, credits), vend_money(site, moved),
-					vend_money(site, purse->here + purse->withdrawn));
-}
-
-/* Commands about money that no entry, request or order stands behind, or of another amount. */
-static int
-move_faults(const Site *site, int32 account_id, char **fault, int room)
-{
-	static DbQuery query = {
-		"SELECT c.command_id FROM prepay.command c LEFT JOIN prepay.purse_move v"
-		" USING (site_id, command_id) WHERE c.site_id = $1 AND ($2 = 0 OR c.account_id = $2)"
-		" AND c.action IN ('recharge', 'withdraw') AND (v.command_id IS NULL"
-		"  OR v.meter_id <> c.meter_id OR v.account_id <> c.account_id"
-		"  OR (c.args ->> 'amount')::numeric IS DISTINCT FROM v.amount"
-		"  OR (v.cause = 'posting' AND v.amount > COALESCE((SELECT sum(e.amount)"
-		"   FROM prepay.ledger_entry e WHERE e.site_id = $1 AND e.account_id = v.account_id"
-		"   AND e.key = v.key), 0))) ORDER BY c.command_id LIMIT $3",
-		3,
-		{ INT4OID, INT4OID, INT4OID }
-	};
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id), Int32GetDatum(room) };
-	int n = db_run(&query, args);
-	int i;
-
-	for (i = 0; i < n; i++)
-		fault[i] = psprintf("command " INT64_FORMAT
-							" moves money that no posting, request or order stands behind",
-							db_int64(i, 1));
-	return n;
-}
-
-char **
-purse_faults(const Site *site, int32 account_id)
-{
-	static DbQuery query = { "SELECT p.account_id FROM prepay.meter_purse p WHERE p.site_id = $1"
-							 " AND ($2 = 0 OR p.account_id = $2) ORDER BY p.account_id",
-							 2,
-							 { INT4OID, INT4OID } };
-	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id) };
-	int n = db_run(&query, args);
-	int32 *id = palloc(sizeof(int32) * Max(n, 1));
-	char **fault = palloc0(sizeof(char *) * (n + MAX_MOVE_FAULTS + 1));
-	int found;
-	int i;
-
-	for (i = 0; i < n; i++)
-		id[i] = db_int32(i, 1);
-	found = move_faults(site, account_id, fault, MAX_MOVE_FAULTS);
-	for (i = 0; i < n; i++)
-	{
-		Purse purse;
-
-		if (purse_peek_account(site, id[i], &purse))
-			fault[found] = sum_fault(site, &purse);
-		found += fault[found] != NULL;
-	}
-	return fault;
 }

@@ -24,6 +24,19 @@ typedef struct Purse
 	TimestampTz balance_at;
 } Purse;
 
+/* A meter that may be one. A model that is not known yet is believed to be able. */
+typedef struct PurseMeter
+{
+	bool keeps_money;
+	char *code;
+	char *model;
+	bool can_recharge;
+	bool can_withdraw;
+} PurseMeter;
+
+/* A posting's entries and what the clock alone posts; usage is measured by both sides. */
+#define PURSE_NOT_USAGE " AND e.kind NOT IN ('consumption', 'correction')"
+
 /* Whether the site has any such meter with an account: cheap, for those that have none. */
 extern bool purse_any(const Site *site);
 /* Lock and load; false: the account's money is not in a meter. Account locked. */
@@ -33,6 +46,8 @@ extern bool purse_lock_meter(const Site *site, int32 meter_id, Purse *purse);
 /* Load without a lock, for reports. */
 extern bool purse_peek_account(const Site *site, int32 account_id, Purse *purse);
 extern bool purse_peek_meter(const Site *site, int32 meter_id, Purse *purse);
+
+extern void purse_load_meter(const Site *site, int32 meter_id, PurseMeter *meter);
 
 /* ---- meters come and go: the site is locked exclusively ---- */
 

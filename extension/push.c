@@ -24,45 +24,14 @@
  */
 #include "push.h"
 
-#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 
 #include "command.h"
 #include "db.h"
 #include "jsonb_doc.h"
 #include "level.h"
+#include "push_inner.h"
 #include "tariff_store.h"
-
-#define MAX_RATES 8
-#define MAX_TABLES 16
-#define MAX_SEASON_ROWS 64
-
-/* What the profile says of the meter. */
-typedef struct PushModel
-{
-	const Doc *args; /* of the command; NULL: none */
-	int n_rate;
-	const char *rate[MAX_RATES]; /* period of rate i + 1 */
-	int tables;					 /* day tables the command takes */
-	int slots;					 /* of each */
-	int seasons;				 /* rows of the season plan; 0: it has none */
-} PushModel;
-
-typedef struct SeasonRow
-{
-	int month;
-	int day;
-	int table; /* from 0 */
-} SeasonRow;
-
-/* The tariff in the meter's terms. */
-typedef struct MeterPlan
-{
-	int n_table;
-	const TariffRow *table[MAX_TABLES];
-	int n_season;
-	SeasonRow season[MAX_SEASON_ROWS];
-} MeterPlan;
 
 static int64
 doc_number(const Doc *object, const char *key, int64 absent)
@@ -93,7 +62,7 @@ read_rates(const Doc *points, PushModel *model)
 		const Doc *period = doc_get(point, "period");
 		int64 index = doc_number(point, "index", 0);
 
-		if (period == NULL || period->kind != DOC_STRING || index < 1 || index > MAX_RATES)
+		if (period == NULL || period->kind != DOC_STRING || index < 1 || index > PUSH_MAX_RATES)
 			continue;
 		model->rate[index - 1] = period->text;
 		model->n_rate = Max(model->n_rate, (int) index);
@@ -111,7 +80,7 @@ read_model(const char *action, Jsonb *profile, PushModel *model)
 	memset(model, 0, sizeof(*model));
 	model->args = command ? doc_get(command, "args") : NULL;
 	read_rates(doc_get(doc, "points"), model);
-	while (model->tables < MAX_TABLES &&
+	while (model->tables < PUSH_MAX_TABLES &&
 		   arg_of(model, psprintf("table%d", model->tables + 1)) != NULL)
 		model->tables++;
 	model->slots = (int) doc_number(arg_of(model, "table1"), "rows", 0);
@@ -120,145 +89,16 @@ read_model(const char *action, Jsonb *profile, PushModel *model)
 	model->seasons = (int) doc_number(arg_of(model, "seasons"), "rows", 0);
 }
 
-/* ---- a tariff in the meter's terms ---- */
-
-static bool
-same_day(const TariffRow *a, const TariffRow *b)
-{
-	return a == b || (a->n == b->n && memcmp(a->slot, b->slot, sizeof(TariffSlot) * a->n) == 0);
-}
-
-/* The slots of all days of a season; NULL: they differ by the kind of day. */
-static const TariffRow *
-season_day(const Tariff *tariff, int season)
-{
-	const TariffRow *row = &tariff->row[tariff->row_of[season][TARIFF_WORKDAY]];
-	int i;
-
-	for (i = 1; i < tariff->n_day_type; i++)
-		if (!same_day(row, &tariff->row[tariff->row_of[season][i]]))
-			return NULL;
-	if (tariff->calendar[0] && !same_day(row, &tariff->row[tariff->row_other[season]]))
-		return NULL;
-	return row;
-}
-
-static char *
-plan_tables(const Tariff *tariff, const PushModel *model, int *table_of, MeterPlan *plan)
-{
-	int season;
-
-	for (season = 0; season < tariff->n_season; season++)
-	{
-		const TariffRow *day = season_day(tariff, season);
-		int i;
-
-		if (day == NULL)
-			return psprintf("season \"%s\" has days of several kinds, the meter's tables go by "
-							"season alone",
-							tariff->season_name[season]);
-		if (day->n > model->slots)
-			return psprintf("a day of season \"%s\" has %d slots, the meter's tables have %d",
-							tariff->season_name[season], day->n, model->slots);
-		for (i = 0; i < plan->n_table && !same_day(plan->table[i], day); i++)
-			;
-		if (i == plan->n_table)
-			plan->table[plan->n_table++] = day;
-		table_of[season] = i;
-	}
-	if (plan->n_table > model->tables)
-		return psprintf("its seasons need %d day tables, the meter has %d", plan->n_table,
-						model->tables);
-	return NULL;
-}
-
-/* From which days on which table holds, over a year. */
-static char *
-plan_seasons(const Tariff *tariff, const PushModel *model, const int *table_of, MeterPlan *plan)
-{
-	static const int days[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-	int last = table_of[tariff->season_of[11][30]];
-	int month;
-	int day;
-
-	for (month = 0; month < 12; month++)
-		for (day = 0; day < days[month]; day++)
-		{
-			int table = table_of[tariff->season_of[month][day]];
-
-			if (table != last && plan->n_season < MAX_SEASON_ROWS)
-				plan->season[plan->n_season++] = (SeasonRow){ month + 1, day + 1, table };
-			last = table;
-		}
-	if (plan->n_season == 0)
-		plan->season[plan->n_season++] = (SeasonRow){ 1, 1, last };
-	if (plan->n_season > Max(model->seasons, 1))
-		return psprintf("its tables change %d times a year, the meter's season plan has %d rows",
-						plan->n_season, model->seasons);
-	return NULL;
-}
-
-static int
-rate_named(const PushModel *model, const char *name)
-{
-	int i;
-
-	for (i = 0; i < model->n_rate; i++)
-		if (model->rate[i] && strcmp(model->rate[i], name) == 0)
-			return i + 1;
-	return 0;
-}
-
-/* The rate of a period; 0: the meter has none. With one period any would do: the flat one. */
-static int
-rate_of(const Tariff *tariff, const PushModel *model, int period)
-{
-	int rate = rate_named(model, tariff->period_name[period]);
-
-	if (rate == 0 && tariff->n_period == 1)
-		rate = Max(rate_named(model, "flat"), 1);
-	return rate;
-}
-
-static char *
-rate_names(const PushModel *model)
-{
-	StringInfoData text;
-	int i;
-
-	initStringInfo(&text);
-	for (i = 0; i < model->n_rate; i++)
-		appendStringInfo(&text, "%s%s", i ? ", " : "", model->rate[i] ? model->rate[i] : "-");
-	return text.data;
-}
-
-static char *
-check_tariff(const Tariff *tariff, const PushModel *model)
-{
-	int i;
-
-	if (tariff->n_tier > 1)
-		return psprintf("it has %d tiers, the meter prices all energy alike", tariff->n_tier);
-	for (i = 0; i < tariff->n_period; i++)
-		if (rate_of(tariff, model, i) == 0)
-			return psprintf("period \"%s\" is none of the meter's rates: %s",
-							tariff->period_name[i], rate_names(model));
-	if (tariff->n_period > 1 && model->tables == 0)
-		return psprintf("it has %d periods, the model takes no day tables", tariff->n_period);
-	return NULL;
-}
-
 /* ---- arguments ---- */
 
-static void
-put_key(StringInfo out, const char *key)
+void
+push_key(StringInfo out, const char *key)
 {
 	appendStringInfo(out, "%s\"%s\": ", out->len > 1 ? ", " : "", key);
 }
 
-/* A value in the decimals of the argument; a fault where it does not fit. */
-static char *
-put_value(StringInfo out, const char *key, const Doc *arg, Exact value)
+char *
+push_value(StringInfo out, const char *key, const Doc *arg, Exact value)
 {
 	int decimals = (int) -doc_number(arg, "exp10", 0);
 	char text[EXACT_TEXT_MAX];
@@ -277,91 +117,13 @@ put_value(StringInfo out, const char *key, const Doc *arg, Exact value)
 		exact_format(value, text);
 		return psprintf("%s of %s is out of the meter's range", key, text);
 	}
-	put_key(out, key);
+	push_key(out, key);
 	if (decimals > 0)
 		appendStringInfo(out, "\"" INT64_FORMAT ".%0*d\"", units / one, decimals,
 						 (int) (units % one));
 	else
 		appendStringInfo(out, "\"" INT64_FORMAT "\"", units);
 	return NULL;
-}
-
-/* A rate the tariff does not use has its highest price: no energy is ever cheap by a mistake. */
-static char *
-put_price(StringInfo out, const Tariff *tariff, const char *key, const Doc *arg)
-{
-	Exact price = 0;
-	int i;
-
-	for (i = 0; i < tariff->n_period; i++)
-	{
-		Exact own;
-		bool is_it = strcmp(key + strlen("price_"), tariff->period_name[i]) == 0;
-
-		if (!exact_mul(tariff->unit[i][0], 1000, &own))
-			return psprintf("the price of period \"%s\" is out of range", tariff->period_name[i]);
-		if (i == 0 || is_it || own > price)
-			price = own;
-		if (is_it)
-			break;
-	}
-	return put_value(out, key, arg, price);
-}
-
-static void
-put_table(StringInfo out, const Tariff *tariff, const PushModel *model, const TariffRow *day)
-{
-	int i;
-
-	appendStringInfoChar(out, '[');
-	for (i = 0; day && i < day->n; i++)
-		appendStringInfo(out, "%s{\"rate\": %d, \"hour\": %d, \"minute\": %d}", i ? ", " : "",
-						 rate_of(tariff, model, day->slot[i].period), day->slot[i].minute / 60,
-						 day->slot[i].minute % 60);
-	appendStringInfoChar(out, ']');
-}
-
-static void
-put_seasons(StringInfo out, const MeterPlan *plan)
-{
-	int i;
-
-	appendStringInfoChar(out, '[');
-	for (i = 0; i < plan->n_season; i++)
-		appendStringInfo(out, "%s{\"month\": %d, \"day\": %d, \"table\": %d}", i ? ", " : "",
-						 plan->season[i].month, plan->season[i].day, plan->season[i].table + 1);
-	appendStringInfoChar(out, ']');
-}
-
-static char *
-put_tariff(StringInfo out, const Tariff *tariff, const PushModel *model)
-{
-	int table_of[TARIFF_MAX_SEASONS];
-	MeterPlan plan = { 0 };
-	char *fault = check_tariff(tariff, model);
-	int i;
-
-	if (fault == NULL && model->tables > 0)
-		fault = plan_tables(tariff, model, table_of, &plan);
-	if (fault == NULL && model->tables > 0)
-		fault = plan_seasons(tariff, model, table_of, &plan);
-	for (i = 0; fault == NULL && model->args && i < model->args->n; i++)
-	{
-		const char *key = model->args->key[i];
-		int table = strncmp(key, "table", 5) == 0 ? atoi(key + 5) - 1 : -1;
-
-		if (strncmp(key, "price_", 6) == 0)
-		{
-			fault = put_price(out, tariff, key, &model->args->item[i]);
-			continue;
-		}
-		put_key(out, key);
-		if (table >= 0)
-			put_table(out, tariff, model, table < plan.n_table ? plan.table[table] : NULL);
-		else
-			put_seasons(out, &plan);
-	}
-	return fault;
 }
 
 static const Tariff *
@@ -442,7 +204,7 @@ put_limits(StringInfo out, const Site *site, int32 meter_id, int32 account_id,
 
 		if (!limit_of(site, key, meter_id, &account, &value))
 			return psprintf("%s is not set, for the meter or for the site", key);
-		fault = put_value(out, key, &model->args->item[i], value);
+		fault = push_value(out, key, &model->args->item[i], value);
 		if (fault)
 			return fault;
 	}
@@ -467,7 +229,7 @@ push_args(const Site *site, const char *action, int32 meter_id, int32 account_id
 		*fault = pstrdup("no tariff is in force");
 	else
 	{
-		*fault = put_tariff(&out, tariff, &model);
+		*fault = push_tariff(&out, tariff, &model);
 		if (*fault)
 			*fault = psprintf("tariff \"%s\" does not fit: %s", name, *fault);
 	}
