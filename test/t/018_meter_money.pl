@@ -58,8 +58,9 @@ sub accepted
 sub put_in
 {
 	my ($meter, $price) = @_;
+	my %now = simctl($sim, "get $meter") =~ /\b(balance|energy)=(\S+)/g;
 
-	return sprintf '%.1f', sim_value($sim, $meter, 'balance') + sim_value($sim, $meter, 'energy') * $price;
+	return sprintf '%.1f', $now{balance} + $now{energy} * $price;
 }
 
 install($node, 'town');
@@ -147,5 +148,6 @@ is(sim_value($sim, 'M1', 'count'), 17, 'the meter was not written');
 query(q{SELECT prepay.resolve_recharge('M1', 'again', 'the meter was serviced')});
 until_true('sent when somebody has decided', 60, q{SELECT state = 'done' AND purchase_count = 18 FROM prepay.purse_moves WHERE key = 's5'});
 
+stop_program($agent);
 healthy($node, 'town', 'after all that');
 done_testing();
