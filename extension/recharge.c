@@ -35,6 +35,7 @@
 #include "db.h"
 #include "lock.h"
 #include "money.h"
+#include "oplog.h"
 #include "purse.h"
 
 PG_FUNCTION_INFO_V1(prepay_resolve_recharge);
@@ -381,6 +382,8 @@ prepay_resolve_recharge(PG_FUNCTION_ARGS)
 	if (command_id != 0)
 		settle_stuck(site, meter.id, command_id, action, verdict, verdict_result(verdict, reason));
 	(void) alarm_clear_meter(site, meter.id, "purchase_count");
+	oplog_note(meter.site_id, "resolve_recharge", psprintf("meter:%s", meter.code), NULL,
+			   oplog_members("verdict", verdict, "reason", reason, NULL));
 	db_leave(&session);
 	PG_RETURN_TEXT_P(cstring_to_text(strcmp(verdict, "again") == 0	? "queued"
 									 : strcmp(verdict, "done") == 0 ? "done"

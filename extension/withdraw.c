@@ -14,6 +14,7 @@
 
 #include "auth.h"
 #include "db.h"
+#include "oplog.h"
 #include "purse.h"
 
 PG_FUNCTION_INFO_V1(prepay_withdraw);
@@ -81,6 +82,8 @@ request(VendCall *call, int64 minor, const char *reason)
 	require_covered(call, &purse, minor);
 	(void) purse_queue(call->site, &purse, "withdraw", minor, minor, "withdrawal", call->key,
 					   reason ? reason : psprintf("withdrawal %s", call->key));
+	oplog_note(call->site->site_id, "withdraw", psprintf("account:%s", call->target.code), NULL,
+			   oplog_members("amount", vend_money(call->site, minor), "key", call->key, NULL));
 }
 
 static Datum

@@ -323,6 +323,7 @@ SELECT prepay.withdraw('A5', 0.001, 'w5');
 SELECT prepay.withdraw('A5', 1, NULL);
 SELECT prepay.withdraw('A5', NULL, 'w5');
 SELECT prepay.withdraw('A9', 1, 'w5');
+SELECT action, object, after FROM prepay.operator_changes WHERE action IN ('withdraw', 'resolve_recharge') ORDER BY log_no LIMIT 3;
 SELECT prepay.resolve_recharge('SERVER', 'accept', 'x');
 SELECT prepay.resolve_recharge('A5', 'accept', 'x');
 SELECT * FROM prepay.verify();
