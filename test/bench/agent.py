@@ -81,6 +81,8 @@ def quantile(before, after, name, q):
 
 
 class Run:
+    log_level = "warn"
+
     def __init__(self, options):
         self.options = options
         self.folder = tempfile.mkdtemp(prefix="prepay-bench-agent.")
@@ -137,47 +139,36 @@ class Run:
         os.mkdir(os.path.join(self.folder, "spool"))
         with open(os.path.join(self.folder, "agent.conf"), "w", encoding="ascii") as conf:
             print("[agent]\nname = gw\nconninfo = dbname=%s\nspool = %s/spool\n"
-                  "metrics = 127.0.0.1:%d\nlog_level = warn"
-                  % (DATABASE, self.folder, self.metrics), file=conf)
+                  "metrics = 127.0.0.1:%d\nlog_level = %s"
+                  % (DATABASE, self.folder, self.metrics, self.log_level), file=conf)
         log = open(os.path.join(self.folder, "agent.log"), "w", encoding="utf-8")
         self.agent = subprocess.Popen([self.options.agent, "--config",
                                        os.path.join(self.folder, "agent.conf")], stderr=log)
         self.programs.append(self.agent)
 
-    def order(self):
-        """Trips and closes, one transaction each, spread over the time."""
-        pause = 0.8 * self.options.seconds / self.options.commands
-        lines = "".join("SELECT count(*) FROM prepay.control('meter:M%d', '%s');\nSELECT pg_sleep(%.3f);\n"
-                        % (13 * (n // 2), ("trip", "close")[n % 2], pause)
-                        for n in range(self.options.commands))
-        subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", DATABASE], input=lines,
-                       check=True, stdout=subprocess.DEVNULL, text=True)
+    def prepare(self):
+        """What has to be done once the agent runs, before the time is taken."""
 
-    def command_figures(self):
-        time.sleep(1)
-        row = psql("SELECT count(*) FILTER (WHERE status = 'done'), count(*),"
-                   " percentile_disc(0.5) WITHIN GROUP (ORDER BY ms),"
-                   " percentile_disc(0.99) WITHIN GROUP (ORDER BY ms)"
-                   " FROM (SELECT status, 1000 * extract(epoch FROM finished_at - created_at) AS ms"
-                   " FROM prepay.command WHERE action IN ('trip', 'close')) AS c").split("|")
-        return {"commands_done": float(row[0]), "commands": float(row[1]),
-                "command_p50_ms": float(row[2] or "nan"), "command_p99_ms": float(row[3] or "nan")}
+    def trouble(self):
+        """What goes on while it is."""
+
+    def more_figures(self):
+        return {}
 
     def measure(self):
         o = self.options
         time.sleep(o.settle)
+        self.prepare()
         before, cpu = scrape(self.metrics), cpu_seconds(self.agent.pid)
         began = time.monotonic()
-        if o.commands:
-            self.order()
+        self.trouble()
         time.sleep(max(0, o.seconds - (time.monotonic() - began)))
         after, used = scrape(self.metrics), cpu_seconds(self.agent.pid) - cpu
         span = time.monotonic() - began
         polls = after['prepayd_polls_total{result="ok"}'] - before['prepayd_polls_total{result="ok"}']
         stored = (after['prepayd_ingest_rows_total{result="stored"}']
                   - before['prepayd_ingest_rows_total{result="stored"}'])
-        figures = self.command_figures() if o.commands else {}
-        return figures | {"polls_per_s": polls / span, "stored_per_s": stored / span,
+        return self.more_figures() | {"polls_per_s": polls / span, "stored_per_s": stored / span,
                 "late": after['prepayd_polls_total{result="late"}']
                         - before['prepayd_polls_total{result="late"}'],
                 "cpu_percent": 100 * used / span, "us_per_poll": 1e6 * used / max(polls, 1),
@@ -187,8 +178,9 @@ class Run:
                 "p99_ms": 1000 * quantile(before, after, "poll_lateness_seconds", 0.99)}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments(description):
+    parser = argparse.ArgumentParser(description=description,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agent", default=os.path.join(ROOT, "agent", "prepayd"))
     parser.add_argument("--meters", type=int, default=5000)
     parser.add_argument("--gateways", type=int, default=1000)
@@ -200,10 +192,12 @@ def main():
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--settle", type=int, default=8)
     parser.add_argument("--port", type=int, default=21000)
-    parser.add_argument("--commands", type=int, default=0, help="orders during the time")
     parser.add_argument("--pause", action="store_true", help="stay up after the figures")
-    options = parser.parse_args()
-    run = Run(options)
+    return parser
+
+
+def run(kind, options):
+    run = kind(options)
     try:
         run.set_up()
         run.start()
@@ -220,4 +214,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(Run, arguments(__doc__).parse_args())
