@@ -14,7 +14,7 @@
 
 typedef struct Agent Agent;
 typedef struct Topology Topology;
-typedef struct Spool Spool;
+typedef struct Store Store;
 typedef struct Delivery Delivery;
 typedef struct Liaison Liaison;
 typedef struct Commands Commands;
@@ -42,7 +42,7 @@ struct Agent
 	bool stopping;
 	Names *names;
 	Topology *topology;
-	Spool *spool;
+	Store *store;
 	Delivery *delivery;
 	Liaison *liaison;
 	Commands *commands;

@@ -171,8 +171,8 @@ put_digits(char *out, int64_t value, int digits)
 const char *
 clock_format(int64_t usec, char *out)
 {
-	static int64_t known_day = INT64_MIN;
-	static char date[11];
+	static _Thread_local int64_t known_day = INT64_MIN;
+	static _Thread_local char date[11];
 	int64_t second = usec / USEC_PER_SEC - (usec % USEC_PER_SEC < 0);
 	int64_t day = second / 86400 - (second % 86400 < 0);
 	int64_t of_day = second - day * 86400;

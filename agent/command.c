@@ -14,10 +14,11 @@
  *   - What happened on the meter is concluded from what the meter says afterwards, never from how a
  *     write ended. "done" needs an agreeing read-back; "failed" means certainly not in effect.
  *   - Nothing is written after valid_until. The check stands directly before each write.
- *   - Before the first write a row in the spool says that the outcome is open; a crash from there
- * on is reported as "unknown" and the database orders a read-back (verify_only).
- *   - A recharge or withdrawal is written only while the meter's purchase count is one below the
- * ordered count, so that no repetition, by us or by the database, can add money twice.
+ *   - At the first write a row for the spool says that the outcome is open. After a crash it is
+ * reported as "unknown" and the database orders a read-back (verify_only); where the disk had not
+ * taken the row yet, the command's lease runs out, which comes to the same.
+ *   - A recharge or withdrawal is written only while the meter's purchase count is one below the ordered count,
+ * so that no repetition, by us or by the database, can add money twice.
  *   - Registers are written by the steps of the profile alone.
  */
 #include "command_inner.h"
@@ -27,7 +28,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "poll.h"
-#include "spool.h"
+#include "store.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -114,7 +115,7 @@ store_outcome(const Command *command, const char *outcome)
 			  command->error[0] ? log_value(command->error) : "");
 	count_outcome(outcome);
 	histogram_add(&counters.command_seconds, clock_mono() - command->taken_at);
-	spool_outcome_end(command->agent->spool, command->order.id, command->order.attempt, outcome,
+	store_outcome_end(command->agent->store, command->order.id, command->order.attempt, outcome,
 					  text);
 	dispatch_report(command->agent);
 	free(text);

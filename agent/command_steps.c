@@ -7,7 +7,7 @@
 #include "frame.h"
 #include "meter_job.h"
 #include "metrics.h"
-#include "spool.h"
+#include "store.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -346,7 +346,7 @@ write_step(Command *command)
 		return;
 	}
 	if (!command->noted)
-		spool_outcome_begin(command->agent->spool, command->order.id, command->order.attempt);
+		store_outcome_begin(command->agent->store, command->order.id, command->order.attempt);
 	command->noted = true;
 	counters.writes++;
 	if (!command_submit(command, JOB_COMMAND, write_answered))

@@ -13,7 +13,7 @@
 #include "db.h"
 #include "log.h"
 #include "metrics.h"
-#include "spool.h"
+#include "store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +36,9 @@ struct Delivery
 	struct event *tick;
 	char greeted[SPOOL_UUID_SIZE]; /* uuid that hello was said for; "": none on this connection */
 	bool greeting;
+	bool flushing;
+	bool flush_again;
+	bool preparing;	 /* the store makes up a batch */
 	int64_t sending; /* number of the batch on its way; 0: none */
 	bool blocked;
 	bool ticking;
@@ -55,14 +58,26 @@ arm(struct event *event, int64_t usec)
 /* ---- hello ---- */
 
 static void
+hello_taken(void *arg, bool same)
+{
+	Delivery *delivery = arg;
+
+	delivery->greeting = false;
+	/* On a connection that broke meanwhile nothing was said yet. */
+	if (same && db_is_ready(delivery->db))
+		strcpy(delivery->greeted, store_uuid(delivery->agent->store));
+	delivery_pump(delivery);
+}
+
+static void
 hello_done(void *arg, const DbAnswer *answer)
 {
 	Delivery *delivery = arg;
-	Spool *spool = delivery->agent->spool;
 	json_error_t error;
 	json_t *state;
 
-	delivery->greeting = false;
+	if (answer->lost || !answer->ok)
+		delivery->greeting = false;
 	if (answer->lost)
 		return;
 	if (!answer->ok)
@@ -77,20 +92,20 @@ hello_done(void *arg, const DbAnswer *answer)
 		log_event(LEVEL_ERROR, "hello_malformed", "answer=%s",
 				  log_value(PQgetvalue(answer->result, 0, 0)));
 		json_decref(state);
+		delivery->greeting = false;
 		arm(delivery->pump, REFUSED_RETRY_US);
 		return;
 	}
 	agent_take_state(delivery->agent, state);
-	if (spool_hello(spool, json_integer_value(json_object_get(state, "last_seq"))))
-		strcpy(delivery->greeted, spool_uuid(spool));
+	store_hello(delivery->agent->store, json_integer_value(json_object_get(state, "last_seq")),
+				hello_taken, delivery);
 	json_decref(state);
-	delivery_pump(delivery);
 }
 
 static void
 say_hello(Delivery *delivery)
 {
-	const char *values[] = { delivery->agent->config.name, spool_uuid(delivery->agent->spool) };
+	const char *values[] = { delivery->agent->config.name, store_uuid(delivery->agent->store) };
 
 	delivery->greeting = true;
 	db_query(delivery->db, "SELECT prepay.agent_hello($1, $2::uuid)", 2, values, hello_done,
@@ -110,7 +125,7 @@ batch_stored(Delivery *delivery, int64_t seq, const PGresult *result)
 	if (delivery->blocked)
 		log_event(LEVEL_INFO, "ingest_resumed", "seq=%lld", (long long) seq);
 	delivery->blocked = false;
-	spool_ack(delivery->agent->spool, seq);
+	store_ack(delivery->agent->store, seq);
 	/* The deletion rides on the next commit; without one it would wait for the next reading. */
 	arm(delivery->flush, FLUSH_US);
 }
@@ -141,41 +156,61 @@ ingest_done(void *arg, const DbAnswer *answer)
 }
 
 static void
-send_batch(Delivery *delivery)
+send_batch(Delivery *delivery, const SpoolBatch *batch)
 {
 	static const char sql[] =
 		"SELECT last_seq, stored, filed, repeated FROM prepay.ingest($1, $2::uuid, $3::bigint,"
 		" $4::int[], $5::timestamptz[], $6::numeric[], $7::numeric[], $8::text[], $9::numeric[],"
 		" $10::boolean[], $11::numeric[], $12::int[], $13::timestamptz[])";
 	const char *values[3 + SPOOL_COLUMNS];
-	SpoolBatch batch;
 	char seq[24];
 
-	if (!spool_batch(delivery->agent->spool, &batch))
-		return;
-	snprintf(seq, sizeof(seq), "%lld", (long long) batch.seq);
+	snprintf(seq, sizeof(seq), "%lld", (long long) batch->seq);
 	values[0] = delivery->agent->config.name;
-	values[1] = spool_uuid(delivery->agent->spool);
+	values[1] = delivery->greeted;
 	values[2] = seq;
 	for (int i = 0; i < SPOOL_COLUMNS; i++)
-		values[3 + i] = batch.column[i].data;
-	delivery->sending = batch.seq;
+		values[3 + i] = batch->column[i].data;
+	delivery->sending = batch->seq;
 	db_query(delivery->db, sql, 3 + SPOOL_COLUMNS, values, ingest_done, delivery);
-	spool_batch_free(&batch);
+}
+
+static bool
+is_greeted(const Delivery *delivery)
+{
+	return strcmp(delivery->greeted, store_uuid(delivery->agent->store)) == 0;
+}
+
+static void
+batch_ready(void *arg, SpoolBatch *batch)
+{
+	Delivery *delivery = arg;
+
+	delivery->preparing = false;
+	if (batch && db_is_ready(delivery->db) && is_greeted(delivery))
+		send_batch(delivery, batch);
+	else if (batch)
+		delivery_pump(delivery); /* it keeps its number and is asked for again after the hello */
+	if (batch)
+		spool_batch_free(batch);
 }
 
 static void
 delivery_pump(Delivery *delivery)
 {
-	if (!db_is_ready(delivery->db) || delivery->greeting || delivery->sending)
+	if (!db_is_ready(delivery->db) || delivery->greeting || delivery->preparing ||
+		delivery->sending)
 		return;
 	if (evtimer_pending(delivery->pump, NULL))
 		return;
 	/* A spool that had to be begun anew has another uuid, which the database must learn first. */
-	if (strcmp(delivery->greeted, spool_uuid(delivery->agent->spool)) != 0)
+	if (!is_greeted(delivery))
+	{
 		say_hello(delivery);
-	else
-		send_batch(delivery);
+		return;
+	}
+	delivery->preparing = true;
+	store_batch(delivery->agent->store, batch_ready, delivery);
 }
 
 static void
@@ -187,15 +222,35 @@ on_pump(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-on_flush(evutil_socket_t fd, short what, void *arg)
+flushed(void *arg, bool good)
 {
 	Delivery *delivery = arg;
 
+	delivery->flushing = false;
+	if (!good)
+		arm(delivery->flush, RETRY_US);
+	else if (delivery->flush_again)
+		arm(delivery->flush, FLUSH_US);
+	delivery->flush_again = false;
+	delivery_pump(delivery);
+}
+
+static void
+flush(Delivery *delivery)
+{
+	delivery->flush_again = delivery->flushing;
+	if (delivery->flushing)
+		return;
+	delivery->flushing = true;
+	store_flush(delivery->agent->store, flushed, delivery);
+}
+
+static void
+on_flush(evutil_socket_t fd, short what, void *arg)
+{
 	(void) fd;
 	(void) what;
-	if (!spool_flush(delivery->agent->spool))
-		arm(delivery->flush, RETRY_US);
-	delivery_pump(delivery);
+	flush(arg);
 }
 
 void
@@ -203,12 +258,11 @@ delivery_add(Agent *agent, const Reading *reading, bool now)
 {
 	Delivery *delivery = agent->delivery;
 
-	spool_add(agent->spool, reading);
-	arm(delivery->flush, FLUSH_US);
-	if (!now)
-		return;
-	spool_flush(agent->spool);
-	delivery_pump(delivery);
+	store_add(agent->store, reading);
+	if (now)
+		flush(delivery);
+	else
+		arm(delivery->flush, FLUSH_US);
 }
 
 /* ---- tick ---- */

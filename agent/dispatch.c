@@ -2,9 +2,9 @@
  * dispatch.c
  *		Taking commands from the database and reporting their outcomes.
  *
- * The table is the truth: a notification only says "look". An outcome is durable in the spool
- * before it is reported and leaves it when the database has taken it, so that a command that was
- * executed while the database was away is reported after the reconnect, before new ones are taken.
+ * The table is the truth: a notification only says "look". An outcome leaves the store when the
+ * database has taken it, so that a command that was executed while the database was away is
+ * reported after the reconnect, before new ones are taken.
  */
 #include "dispatch.h"
 
@@ -13,7 +13,7 @@
 #include "db.h"
 #include "liaison.h"
 #include "log.h"
-#include "spool.h"
+#include "store.h"
 #include "topology.h"
 
 #include <stdio.h>
@@ -33,7 +33,8 @@ struct Commands
 	struct event *retry;
 	bool taking;
 	bool take_again;
-	SpoolOutcome reporting;
+	int64_t reporting_id;
+	int reporting_attempt;
 	bool report_sent;
 	int active;
 	CommandOrder *orphans; /* their meter is not in the plan we have */
@@ -61,7 +62,7 @@ report_done(void *arg, const DbAnswer *answer)
 	}
 	if (!answer->ok)
 		db_log_failure("report_refused", answer);
-	spool_outcome_delete(agent->spool, commands->reporting.command_id, commands->reporting.attempt);
+	store_outcome_delete(agent->store, commands->reporting_id, commands->reporting_attempt);
 	dispatch_report(agent);
 }
 
@@ -69,14 +70,15 @@ void
 dispatch_report(Agent *agent)
 {
 	Commands *commands = agent->commands;
-	SpoolOutcome *outcome = &commands->reporting;
+	const SpoolOutcome *outcome = store_outcome_next(agent->store);
 	char id[24];
 	char attempt[16];
 	const char *values[5] = { agent->config.name, id, attempt };
 
-	if (commands->report_sent || !db_is_ready(liaison_db(agent->liaison)) ||
-		!spool_outcome_next(agent->spool, outcome))
+	if (!outcome || commands->report_sent || !db_is_ready(liaison_db(agent->liaison)))
 		return;
+	commands->reporting_id = outcome->command_id;
+	commands->reporting_attempt = outcome->attempt;
 	snprintf(id, sizeof(id), "%lld", (long long) outcome->command_id);
 	snprintf(attempt, sizeof(attempt), "%d", outcome->attempt);
 	values[3] = outcome->outcome;
@@ -85,8 +87,6 @@ dispatch_report(Agent *agent)
 	db_query(liaison_db(agent->liaison),
 			 "SELECT prepay.report_command($1, $2::bigint, $3::int, $4, $5::jsonb)", 5, values,
 			 report_done, commands);
-	free(outcome->result);
-	outcome->result = NULL;
 }
 
 static void
@@ -132,7 +132,7 @@ take_order(Commands *commands, CommandOrder *order)
 	Meter *meter = topology_meter(agent->topology, order->meter_id);
 
 	/* Executed before; the outcome is on its way. */
-	if (spool_outcome_waiting(agent->spool, order->id))
+	if (store_outcome_waiting(agent->store, order->id))
 	{
 		json_decref(order->args);
 		return;

@@ -14,7 +14,7 @@
 #include "dispatch.h"
 #include "log.h"
 #include "poll.h"
-#include "spool.h"
+#include "store.h"
 #include "topology.h"
 
 #include <stdio.h>
@@ -141,7 +141,7 @@ agent_gauges(void *arg, Gauges *gauges)
 {
 	Agent *agent = arg;
 	const Topology *topology = agent->topology;
-	int64_t oldest = spool_oldest(agent->spool);
+	int64_t oldest = store_oldest(agent->store);
 
 	memset(gauges, 0, sizeof(*gauges));
 	gauges->gateways = topology->gateway_count;
@@ -158,9 +158,9 @@ agent_gauges(void *arg, Gauges *gauges)
 			gauges->meter_clock_drift_s = llabs(meter->clock_drift_s);
 	}
 	gauges->commands_active = dispatch_active(agent);
-	gauges->spool_rows = spool_rows(agent->spool);
+	gauges->spool_rows = store_rows(agent->store);
 	gauges->spool_oldest_s = oldest ? (clock_real() - oldest) / USEC_PER_SEC : 0;
-	gauges->outcomes_waiting = spool_outcomes(agent->spool);
+	gauges->outcomes_waiting = store_outcomes(agent->store);
 	gauges->database_up = delivery_connected(agent->delivery) && db_is_ready(agent->liaison->db);
 	gauges->ingest_blocked = delivery_blocked(agent->delivery);
 	gauges->plan_revision = agent->revision;

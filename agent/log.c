@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static LogLevel log_threshold = LEVEL_INFO;
+static _Atomic LogLevel log_threshold = LEVEL_INFO;
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
 
 void
@@ -81,8 +81,8 @@ is_bare(const char *text)
 const char *
 log_value(const char *text)
 {
-	static char slots[8][512];
-	static unsigned next;
+	static _Thread_local char slots[8][512];
+	static _Thread_local unsigned next;
 	char *out = slots[next++ % 8];
 	size_t n = 0;
 

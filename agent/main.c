@@ -2,8 +2,8 @@
  * main.c
  *		prepayd: command line, start, signals, end.
  *
- * One process, one event loop, one thread. After the start nothing blocks but the fsync of the
- * spool.
+ * One process, one event loop, which nothing blocks after the start. The disk has a thread of its
+ * own (store.c).
  */
 #include "agent.h"
 #include "buf.h"
@@ -16,7 +16,7 @@
 #include "notify.h"
 #include "poll.h"
 #include "probe.h"
-#include "spool.h"
+#include "store.h"
 #include "topology.h"
 
 #include <errno.h>
@@ -146,13 +146,13 @@ on_once(evutil_socket_t fd, short what, void *arg)
 
 	(void) fd;
 	(void) what;
-	if (once_polled(agent) && spool_rows(agent->spool) == 0)
+	if (once_polled(agent) && store_rows(agent->store) == 0)
 		stop(service, counters.polls_failed > 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 	else if (waited > ONCE_LIMIT_S * USEC_PER_SEC ||
 			 (waited > ONCE_CONNECT_S * USEC_PER_SEC && once_polled(agent) &&
 			  !delivery_connected(agent->delivery)))
 	{
-		log_event(LEVEL_WARN, "undelivered", "readings=%lld", (long long) spool_rows(agent->spool));
+		log_event(LEVEL_WARN, "undelivered", "readings=%lld", (long long) store_rows(agent->store));
 		stop(service, EXIT_UNDELIVERED);
 	}
 }
@@ -215,8 +215,9 @@ service_start(Service *service)
 	agent->revision = -1;
 	agent->base = make_base();
 	agent->topology = topology_new();
-	agent->spool = spool_open(agent->config.spool, SPOOL_MAX_ROWS, reason, sizeof(reason));
-	if (!agent->spool)
+	agent->store =
+		store_open(agent->base, agent->config.spool, SPOOL_MAX_ROWS, reason, sizeof(reason));
+	if (!agent->store)
 	{
 		log_event(LEVEL_ERROR, "spool_unusable", "reason=%s", log_value(reason));
 		return false;
@@ -237,7 +238,7 @@ service_start(Service *service)
 	service->started_at = clock_mono();
 	log_event(LEVEL_INFO, "started", "agent=%s version=%s method=%s spool=%s waiting=%lld",
 			  log_value(agent->config.name), PREPAYD_VERSION, event_base_get_method(agent->base),
-			  spool_uuid(agent->spool), (long long) spool_rows(agent->spool));
+			  store_uuid(agent->store), (long long) store_rows(agent->store));
 	notify_send("READY=1");
 	return true;
 }
@@ -256,7 +257,7 @@ service_end(Service *service)
 
 	agent->stopping = true;
 	topology_free(agent);
-	spool_close(agent->spool);
+	store_close(agent->store);
 	metrics_free(service->metrics);
 	liaison_free(agent->liaison);
 	delivery_free(agent->delivery);

@@ -28,15 +28,13 @@
  *   after sending            the same: agent_hello tells; the deletion of its rows may be redone
  *   while a command runs     its row with final = 0 becomes the outcome "unknown" at the next start
  *
- * fsync blocks the loop; that is accepted: it takes the disk's few milliseconds once per group
- * commit.
+ * A call takes as long as the disk: store.c has them made by a thread of their own.
  */
 #include "spool_chunk.h"
 #include "spool_file.h"
 
 #include "clock.h"
 #include "log.h"
-#include "metrics.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +64,7 @@ spool_uuid(const Spool *spool)
 /* ---- writing readings ---- */
 
 void
-spool_add(Spool *spool, const Reading *reading)
+spool_add(Spool *spool, const Reading *reading, int64_t taken)
 {
 	if (spool->pending_count == PENDING_MAX)
 	{
@@ -74,7 +72,7 @@ spool_add(Spool *spool, const Reading *reading)
 		memmove(spool->pending_taken, spool->pending_taken + 1,
 				(PENDING_MAX - 1) * sizeof(*spool->pending_taken));
 		spool->pending_count--;
-		counters.spool_dropped++;
+		spool->counts.dropped++;
 	}
 	if (spool->pending_count == spool->pending_size)
 	{
@@ -85,7 +83,7 @@ spool_add(Spool *spool, const Reading *reading)
 		spool->pending = mem_realloc(spool->pending, n * sizeof(*spool->pending));
 		spool->pending_taken = mem_realloc(spool->pending_taken, n * sizeof(*spool->pending_taken));
 	}
-	spool->pending_taken[spool->pending_count] = clock_real();
+	spool->pending_taken[spool->pending_count] = taken;
 	spool->pending[spool->pending_count++] = *reading;
 }
 
@@ -167,13 +165,19 @@ spool_flush(Spool *spool)
 	spool->delete_through = 0;
 	spool->rows += spool->pending_count - trimmed;
 	spool->pending_count = 0;
-	counters.spool_dropped += (uint64_t) trimmed;
+	spool->counts.dropped += (uint64_t) trimmed;
 	if (trimmed > 0)
 		log_event(LEVEL_ERROR, "spool_full", "dropped=%lld", (long long) trimmed);
 	spool_tidy(spool);
 	if (spool->oldest == 0 || trimmed > 0)
 		spool->oldest = spool_query_int(spool, "SELECT taken FROM chunk ORDER BY id LIMIT 1", 0);
 	return true;
+}
+
+const SpoolCounts *
+spool_counts(const Spool *spool)
+{
+	return &spool->counts;
 }
 
 int64_t

@@ -27,11 +27,19 @@ typedef struct SpoolBatch
 
 typedef struct SpoolOutcome
 {
+	int64_t id; /* in the order of their beginning */
 	int64_t command_id;
 	int attempt;
 	char outcome[16];
 	char *result; /* JSON text */
 } SpoolOutcome;
+
+typedef struct SpoolCounts
+{
+	uint64_t dropped; /* readings */
+	uint64_t errors;
+	uint64_t renewed;
+} SpoolCounts;
 
 /*
  * Opens or creates `folder`/spool.db. A file that is damaged is renamed aside and a new spool
@@ -44,7 +52,7 @@ void spool_close(Spool *spool);
 const char *spool_uuid(const Spool *spool);
 
 /* Takes the reading into memory; spool_flush makes it durable. */
-void spool_add(Spool *spool, const Reading *reading);
+void spool_add(Spool *spool, const Reading *reading, int64_t taken);
 
 /* One transaction with all readings taken since; false when the disk refused (they are kept). */
 bool spool_flush(Spool *spool);
@@ -68,6 +76,11 @@ bool spool_hello(Spool *spool, int64_t last_seq);
 
 int64_t spool_rows(const Spool *spool);	  /* durable and in memory */
 int64_t spool_oldest(const Spool *spool); /* real time the oldest of them was taken, 0: none */
+const SpoolCounts *spool_counts(const Spool *spool);
+
+/* Several of the calls below as one transaction; the second returns whether the disk has them. */
+bool spool_group_begin(Spool *spool);
+bool spool_group_end(Spool *spool);
 
 /*
  * Outcomes. spool_outcome_begin notes, before the first write to the meter, that the outcome is
@@ -78,9 +91,8 @@ bool spool_outcome_end(Spool *spool, int64_t command_id, int attempt, const char
 					   const char *result);
 void spool_outcome_delete(Spool *spool, int64_t command_id, int attempt);
 
-/* The oldest outcome to report; result is to be freed. */
-bool spool_outcome_next(Spool *spool, SpoolOutcome *outcome);
-bool spool_outcome_waiting(Spool *spool, int64_t command_id);
+/* The first outcome to report whose id is greater than `after`; result is to be freed. */
+bool spool_outcome_next(Spool *spool, int64_t after, SpoolOutcome *outcome);
 int64_t spool_outcomes(const Spool *spool);
 
 #endif

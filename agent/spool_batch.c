@@ -7,7 +7,6 @@
 
 #include "clock.h"
 #include "log.h"
-#include "metrics.h"
 
 #include <string.h>
 
@@ -135,7 +134,7 @@ read_chunks(Spool *spool, SpoolBatch *batch)
 
 		if (spool_chunk_decode(data, (size_t) sqlite3_column_bytes(statement, 0), add_row, batch))
 			continue;
-		counters.spool_dropped += (uint64_t) sqlite3_column_int64(statement, 1);
+		spool->counts.dropped += (uint64_t) sqlite3_column_int64(statement, 1);
 		log_event(LEVEL_ERROR, "chunk_damaged", "seq=%lld rows=%lld", (long long) batch->seq,
 				  (long long) sqlite3_column_int64(statement, 1));
 	}
@@ -202,7 +201,7 @@ spool_renew(Spool *spool)
 		!spool_store_identity(spool) || !spool_run(spool, "COMMIT"))
 		spool_recover(spool, "taking a new uuid");
 	spool->batch_last = 0;
-	counters.spool_renewed++;
+	spool->counts.renewed++;
 }
 
 bool

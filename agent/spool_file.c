@@ -6,7 +6,6 @@
 
 #include "clock.h"
 #include "log.h"
-#include "metrics.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -257,7 +256,7 @@ move_aside(Spool *spool)
 			log_event(LEVEL_ERROR, "spool_damaged", "file=%s kept_as=%s", log_value(from),
 					  log_value(to));
 	}
-	counters.spool_renewed++;
+	spool->counts.renewed++;
 }
 
 /* A place for readings while there is no file: they still reach the database, each once. */
@@ -352,7 +351,7 @@ spool_recover(Spool *spool, const char *what)
 	bool vanished =
 		!spool->in_memory && (stat(spool->path, &file) != 0 || file.st_ino != spool->inode);
 
-	counters.spool_errors++;
+	spool->counts.errors++;
 	if (code != spool->last_error)
 		log_event(LEVEL_ERROR, "spool_error", "doing=%s reason=%s", log_value(what),
 				  log_value(spool->db ? sqlite3_errmsg(spool->db) : "not open"));
@@ -367,7 +366,7 @@ spool_recover(Spool *spool, const char *what)
 	if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
 		move_aside(spool);
 	else if (vanished)
-		counters.spool_renewed++;
+		spool->counts.renewed++;
 	if (spool_begin(spool, reason, sizeof(reason)) != OPENED)
 		log_event(LEVEL_ERROR, "spool_unusable", "reason=%s", log_value(reason));
 }

@@ -32,6 +32,7 @@ struct Spool
 	int64_t rows;			/* in the file, without those acknowledged */
 	int64_t oldest;
 	int64_t outcomes;
+	SpoolCounts counts;
 	ino_t inode;
 	Reading *pending;
 	int64_t *pending_taken;

@@ -65,36 +65,44 @@ spool_outcome_delete(Spool *spool, int64_t command_id, int attempt)
 }
 
 bool
-spool_outcome_next(Spool *spool, SpoolOutcome *outcome)
+spool_outcome_next(Spool *spool, int64_t after, SpoolOutcome *outcome)
 {
 	sqlite3_stmt *statement =
 		spool_prepare(spool,
-					  "SELECT command_id, attempt, outcome, result FROM outcome"
-					  " WHERE final = 1 ORDER BY id LIMIT 1",
-					  0, NULL);
+					  "SELECT id, command_id, attempt, outcome, result FROM outcome"
+					  " WHERE final = 1 AND id > ?1 ORDER BY id LIMIT 1",
+					  1, &after);
 	bool found = statement && sqlite3_step(statement) == SQLITE_ROW;
 
 	if (found)
 	{
-		outcome->command_id = sqlite3_column_int64(statement, 0);
-		outcome->attempt = sqlite3_column_int(statement, 1);
+		outcome->id = sqlite3_column_int64(statement, 0);
+		outcome->command_id = sqlite3_column_int64(statement, 1);
+		outcome->attempt = sqlite3_column_int(statement, 2);
 		text_copy(outcome->outcome, sizeof(outcome->outcome),
-				  (const char *) sqlite3_column_text(statement, 2));
-		outcome->result = mem_strdup((const char *) sqlite3_column_text(statement, 3));
+				  (const char *) sqlite3_column_text(statement, 3));
+		outcome->result = mem_strdup((const char *) sqlite3_column_text(statement, 4));
 	}
 	sqlite3_finalize(statement);
 	return found;
 }
 
 bool
-spool_outcome_waiting(Spool *spool, int64_t command_id)
+spool_group_begin(Spool *spool)
 {
-	sqlite3_stmt *statement = spool_prepare(
-		spool, "SELECT 1 FROM outcome WHERE final = 1 AND command_id = ?1", 1, &command_id);
-	bool found = statement && sqlite3_step(statement) == SQLITE_ROW;
+	return spool_present(spool) && spool_run(spool, "BEGIN IMMEDIATE");
+}
 
-	sqlite3_finalize(statement);
-	return found;
+bool
+spool_group_end(Spool *spool)
+{
+	/* After an error there is no transaction left to end. */
+	if (!spool->db || sqlite3_get_autocommit(spool->db))
+		return false;
+	if (spool_run(spool, "COMMIT"))
+		return true;
+	spool_recover(spool, "storing outcomes");
+	return false;
 }
 
 int64_t

@@ -82,6 +82,7 @@ def quantile(before, after, name, q):
 
 class Run:
     log_level = "warn"
+    sims = 1
 
     def __init__(self, options):
         self.options = options
@@ -117,24 +118,32 @@ class Run:
         psql("INSERT INTO prepay.meter (site_id, code, gateway_id, unit_id, model)"
              " SELECT 1, 'M' || n, 1 + n %% %d, 1 + n / %d, 'bench'"
              " FROM generate_series(0, %d) AS n" % (o.gateways, o.gateways, o.meters - 1))
-        control = free_port()
-        with open(os.path.join(self.folder, "town.sim"), "w", encoding="ascii") as town:
-            print("control 127.0.0.1:%d" % control, file=town)
-            for i, port in enumerate(ports):
-                print("gateway G%d 127.0.0.1:%d unknown=silence" % (i, port), file=town)
-            for n in range(o.meters):
-                if n % 100 >= o.dead:
-                    print("meter M%d G%d %d acrel-ddsy1352 kw=1" % (n, n % o.gateways,
-                                                                   1 + n // o.gateways), file=town)
+        for sim in range(self.sims):
+            with open(self.town(sim), "w", encoding="ascii") as town:
+                print("control 127.0.0.1:%d" % free_port(), file=town)
+                for i, port in enumerate(ports):
+                    if self.sim_of(i) == sim:
+                        print("gateway G%d 127.0.0.1:%d unknown=silence" % (i, port), file=town)
+                for n in range(o.meters):
+                    if n % 100 >= o.dead and self.sim_of(n % o.gateways) == sim:
+                        print("meter M%d G%d %d acrel-ddsy1352 kw=1"
+                              % (n, n % o.gateways, 1 + n // o.gateways), file=town)
         os.chmod(self.folder, 0o755)
+
+    def town(self, sim):
+        return os.path.join(self.folder, "town%d.sim" % sim)
+
+    def sim_of(self, _gateway):
+        """Which simulator process plays a gateway."""
+        return 0
 
     def start(self):
         log = open(os.path.join(self.folder, "sim.log"), "w", encoding="utf-8")
-        self.sim = subprocess.Popen([os.path.join(ROOT, "test/sim/prepay-sim"), "--config",
-                                     os.path.join(self.folder, "town.sim")],
-                                    stdout=subprocess.PIPE, stderr=log, text=True)
-        self.programs.append(self.sim)
-        self.sim.stdout.readline()
+        for sim in range(self.sims):
+            program = subprocess.Popen([os.path.join(ROOT, "test/sim/prepay-sim"), "--config",
+                                        self.town(sim)], stdout=subprocess.PIPE, stderr=log, text=True)
+            self.programs.append(program)
+            program.stdout.readline()
         self.metrics = free_port()
         os.mkdir(os.path.join(self.folder, "spool"))
         with open(os.path.join(self.folder, "agent.conf"), "w", encoding="ascii") as conf:

@@ -32,7 +32,7 @@ ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -H -n)"
 cc -std=c11 -O2 -D_GNU_SOURCE -Iagent $(pkg-config --cflags libevent libmodbus openssl jansson) \
 	-o "$dir/agent_bus" test/bench/agent_bus.c \
 	$(find agent/build -maxdepth 1 -name '*.o' ! -name 'main.o' ! -name 'test_*') \
-	$(pkg-config --libs libevent libevent_openssl openssl libmodbus libpq sqlite3 jansson) -lm
+	$(pkg-config --libs libevent libevent_openssl openssl libmodbus libpq sqlite3 jansson) -lm -pthread
 {
 	echo 'control 127.0.0.1:21999'
 	seq 0 999 | awk '{ print "gateway G" $1 " 127.0.0.1:" 22000 + $1 }'

@@ -7,6 +7,10 @@ Histogram of the whole and of its parts, in milliseconds:
   meter     write, settle, read-back
   verified  from the call of control() or sell() until the read-back agrees
   known     until the database knows it
+
+One simulator plays a thousand gateways in turn, so that an answer waits for those of all others,
+which it does not in the field. Meters that are given orders are therefore behind gateways of a
+second process; --one leaves them with the rest.
 """
 import random
 import re
@@ -30,30 +34,52 @@ def stamp(text):
 class CommandRun(agent.Run):
     log_level = "info"
 
+    def __init__(self, options):
+        super().__init__(options)
+        self.sims = 1 if options.one else 2
+        ordered = [n for n in range(options.meters) if self.is_ordered(n % options.gateways)]
+        self.sale_meters = ordered[1::2][:options.sales]
+        self.order_meters = ordered[0::2]
+
+    def is_ordered(self, gateway):
+        return gateway >= 0.92 * self.options.gateways
+
+    def sim_of(self, gateway):
+        return int(self.sims == 2 and self.is_ordered(gateway))
+
     def set_up(self):
         super().set_up()
         o = self.options
         agent.psql("SELECT count(prepay.open_account('A' || n, 'Customer', meters => ARRAY['M' || n],"
-                   " opening_balance => CASE WHEN n %% 13 = 1 AND n < 13 * %d THEN 0.01 ELSE 100000 END,"
-                   " key => 'o' || n)) FROM generate_series(0, %d) AS n" % (o.sales, o.meters - 1))
+                   " opening_balance => CASE WHEN n = ANY ('{%s}') THEN 0.01 ELSE 100000 END,"
+                   " key => 'o' || n)) FROM generate_series(0, %d) AS n"
+                   % (",".join(map(str, self.sale_meters)), o.meters - 1))
         agent.psql("VACUUM ANALYZE")
 
     def prepare(self):
         for _ in range(120):
             left = agent.psql("SELECT count(*) FROM prepay.meter_control WHERE desired = 'off'"
                               " AND acknowledged = 'off'")
-            if int(left) >= self.options.sales:
+            if int(left) >= len(self.sale_meters):
                 return
             time.sleep(1)
-        sys.exit("the accounts without money are not cut: %s of %d" % (left, self.options.sales))
+        sys.exit("the accounts without money are not cut: %s of %d" % (left, len(self.sale_meters)))
 
     def trouble(self):
         """One transaction each, at random moments of the poll interval."""
         o = self.options
-        calls = [("order", "prepay.control('meter:M%d', 'trip')" % (13 * n)) for n in range(o.orders)]
-        calls += [("sale", "prepay.sell('A%d', 500, 's%d')" % (13 * n + 1, n)) for n in range(o.sales)]
+        many = len(self.order_meters)
+        calls = [("order", "prepay.control('meter:M%d', '%s')"
+                  % (self.order_meters[n % many], ("trip", "close")[n // many % 2]))
+                 for n in range(o.orders)]
+        calls += [("sale", "prepay.sell('A%d', 500, 's%d')" % (n, n)) for n in self.sale_meters]
         pause = 1.6 * o.seconds / max(len(calls), 1)
-        random.Random(1).shuffle(calls)
+        # Orders stay in their order, a meter's trip before its close.
+        places = sorted(random.Random(1).sample(range(len(calls)), len(self.sale_meters)))
+        sales = calls[o.orders:]
+        calls = calls[:o.orders]
+        for place, sale in zip(places, sales):
+            calls.insert(place, sale)
         script = "".join(
             "SELECT extract(epoch FROM clock_timestamp()) AS begun \\gset\n"
             "SELECT count(*) FROM %s \\gset\n"
@@ -112,6 +138,7 @@ class CommandRun(agent.Run):
 def main():
     parser = agent.arguments(__doc__)
     parser.add_argument("--sales", type=int, default=100, help="sales that give supply back")
+    parser.add_argument("--one", action="store_true", help="one simulator for all")
     parser.add_argument("--orders", type=int, default=100, help="relay orders during the time")
     agent.run(CommandRun, parser.parse_args())
 

@@ -71,7 +71,7 @@ add(Spool *spool, int meter_id, int64_t read_at)
 {
 	Reading reading = reading_of(meter_id, read_at);
 
-	spool_add(spool, &reading);
+	spool_add(spool, &reading, 1);
 }
 
 static void
@@ -92,12 +92,12 @@ columns(void **state)
 	reading.meter_balance = (Decimal){ 1234, 2, true };
 	reading.purchase_count = (Decimal){ 8, 0, true };
 	reading.meter_clock = (Decimal){ 1767225600, 0, true };
-	spool_add(spool, &reading);
+	spool_add(spool, &reading, 1);
 	reading = reading_of(8, 0);
 	reading.periods = 2;
 	reading.period_kwh[0] = (Decimal){ 100, 2, true }; /* the second is unknown: no split */
 	reading.relay_closed = 1;
-	spool_add(spool, &reading);
+	spool_add(spool, &reading, 1);
 	assert_false(spool_batch(spool, &batch)); /* not durable yet */
 	assert_true(spool_flush(spool));
 	assert_true(spool_batch(spool, &batch));
@@ -196,7 +196,7 @@ bounded(void **state)
 {
 	Spool *spool = open_spool(1500);
 	SpoolBatch batch;
-	uint64_t dropped = counters.spool_dropped;
+	uint64_t dropped = spool_counts(spool)->dropped;
 
 	(void) state;
 	for (int i = 0; i < 1200; i++)
@@ -209,7 +209,7 @@ bounded(void **state)
 	spool_flush(spool);
 	/* The numbered 1000 stay, so the oldest of the rest go. */
 	assert_int_equal(spool_rows(spool), 2000);
-	assert_int_equal(counters.spool_dropped - dropped, 200);
+	assert_int_equal(spool_counts(spool)->dropped - dropped, 200);
 	add(spool, 1, 2200);
 	spool_flush(spool);
 	assert_int_equal(spool_rows(spool), 1251); /* whole chunks go */
@@ -227,10 +227,9 @@ outcomes(void **state)
 	SpoolOutcome outcome;
 
 	(void) state;
-	assert_false(spool_outcome_next(spool, &outcome));
+	assert_false(spool_outcome_next(spool, 0, &outcome));
 	assert_true(spool_outcome_begin(spool, 41, 1));
-	assert_false(spool_outcome_next(spool, &outcome)); /* still running */
-	assert_false(spool_outcome_waiting(spool, 41));
+	assert_false(spool_outcome_next(spool, 0, &outcome)); /* still running */
 	assert_true(spool_outcome_begin(spool, 42, 3));
 	assert_true(spool_outcome_end(spool, 42, 3, "done", "{\"relay_closed\":false}"));
 	spool_close(spool);
@@ -238,13 +237,12 @@ outcomes(void **state)
 	/* 41 was running when the process ended. */
 	spool = open_spool(1000);
 	assert_int_equal(spool_outcomes(spool), 2);
-	assert_true(spool_outcome_waiting(spool, 41));
-	assert_true(spool_outcome_next(spool, &outcome));
+	assert_true(spool_outcome_next(spool, 0, &outcome));
 	assert_int_equal(outcome.command_id, 41);
 	assert_string_equal(outcome.outcome, "unknown");
 	free(outcome.result);
 	spool_outcome_delete(spool, 41, 1);
-	assert_true(spool_outcome_next(spool, &outcome));
+	assert_true(spool_outcome_next(spool, outcome.id, &outcome));
 	assert_int_equal(outcome.command_id, 42);
 	assert_int_equal(outcome.attempt, 3);
 	assert_string_equal(outcome.outcome, "done");
@@ -327,7 +325,7 @@ static void
 torn_chunk(void **state)
 {
 	Spool *spool = open_spool(10000);
-	uint64_t dropped = counters.spool_dropped;
+	uint64_t dropped = spool_counts(spool)->dropped;
 	SpoolBatch batch;
 	char path[128];
 	char *content;
@@ -361,7 +359,7 @@ torn_chunk(void **state)
 	spool = open_spool(10000);
 	assert_true(spool_batch(spool, &batch));
 	assert_int_equal(batch.rows, 500);
-	assert_int_equal(counters.spool_dropped - dropped, 250);
+	assert_int_equal(spool_counts(spool)->dropped - dropped, 250);
 	spool_batch_free(&batch);
 	spool_ack(spool, 1);
 	assert_int_equal(spool_rows(spool), 0);
@@ -469,7 +467,7 @@ fast(void **state)
 		reading.meter_id = 1 + i % 5000;
 		reading.read_at += 200;
 		reading.kwh = (Decimal){ 1000000 + i, 2, true };
-		spool_add(spool, &reading);
+		spool_add(spool, &reading, 1);
 		if (i % 1000 == 999)
 			assert_true(spool_flush(spool));
 	}
