@@ -192,7 +192,7 @@ make_base(void)
 {
 	/* How long normal events run before urgent ones are looked for. Each look asks epoll for all
 	 * that is ready, so counting callbacks instead would cost a quadratic time at a grid point. */
-	const struct timeval interval = { 0, 4000 };
+	const struct timeval interval = { 0, 1000 };
 	struct event_config *config = event_config_new();
 	struct event_base *base;
 
