@@ -13,7 +13,8 @@
  * Rules
  *   - What happened on the meter is concluded from what the meter says afterwards, never from how a
  *     write ended. "done" needs an agreeing read-back; "failed" means certainly not in effect.
- *   - Nothing is written after valid_until. The check stands directly before each write.
+ *   - Nothing is written after valid_until, or when the lease has run out. The check stands
+ * directly before each write.
  *   - At the first write a row for the spool says that the outcome is open. After a crash it is
  * reported as "unknown" and the database orders a read-back (verify_only); where the disk had not
  * taken the row yet, the command's lease runs out, which comes to the same.
@@ -247,6 +248,7 @@ command_begin(Agent *agent, Meter *meter, CommandOrder *order)
 			continue;
 		/* Leased again while it runs: one execution answers both. */
 		(*end)->order.attempt = order->attempt;
+		(*end)->taken_at = clock_mono();
 		json_decref(order->args);
 		return;
 	}

@@ -18,6 +18,8 @@
 #define LINK_PAUSE_US USEC_PER_SEC
 #define BUSY_TRIES 10
 #define WRITES_MAX 2
+/* The database gives a minute, and then the command perhaps to another agent. */
+#define LEASE_US (50 * USEC_PER_SEC)
 
 enum
 {
@@ -318,10 +320,16 @@ write_answered(Job *job, const JobAnswer *answer)
 	}
 }
 
-/* Ends the command where its time has passed. */
+/* Ends the command where its time, or our right to it, has passed. */
 static bool
 still_valid(Command *command)
 {
+	if (clock_mono() - command->taken_at > LEASE_US)
+	{
+		command_fail(command, command->sent ? "unknown" : "failed",
+					 "not carried out within its lease");
+		return false;
+	}
 	if (clock_business(&command->agent->clock) <= command->order.valid_until)
 		return true;
 	if (command->sent)

@@ -15,7 +15,7 @@ static const char *const option_keys[] = { "timeout_ms", "gap_ms",	 "connect_tim
 										   "window",	 "poll",	 "baud",
 										   "parity",	 "stop",	 "rs485",
 										   "tls",		 "stations", "password",
-										   "operator",	 "standby",	 NULL };
+										   "operator",	 NULL };
 
 static void
 parse_line(const json_t *options, LinkLine *line, JsonFault *fault)

@@ -363,6 +363,13 @@ on_lost(void *arg)
 
 	evtimer_del(liaison->beat);
 	liaison->fetch_again = false;
+	/* A standby may report them meanwhile as it sees them. */
+	for (int i = 0; i < liaison->agent->topology->gateway_count; i++)
+	{
+		Contact *contact = &liaison->agent->topology->gateways[i]->contact;
+
+		contact->unreported |= contact->state != CONTACT_UNKNOWN;
+	}
 	dispatch_disconnected(liaison->agent);
 }
 

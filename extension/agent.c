@@ -1,5 +1,11 @@
 /*
  * agent.c: agents: registration, plan, signs of life.
+ *
+ * Take-over: while an agent is lost its gateways belong to their standbys, in everything
+ * an agent may do (AGENT_SERVES). Neither side decides that by itself: the state in the
+ * agent table does, so both are never in charge together. A command stays with the agent
+ * that has its lease, who alone may report it; what is live is not handed out to another
+ * before the lease has run out, and an agent writes nothing under a lease that has.
  */
 #include "agent.h"
 
@@ -28,6 +34,9 @@ PG_FUNCTION_INFO_V1(prepay_agent_hello);
 PG_FUNCTION_INFO_V1(prepay_agent_plan);
 PG_FUNCTION_INFO_V1(prepay_agent_beat);
 PG_FUNCTION_INFO_V1(prepay_config_changed);
+
+/* Six beats: a standby hears within one that the agent it stands in for is back. */
+#define HAND_OVER_US (INT64CONST(60) * USECS_PER_SEC)
 
 void
 agent_enter(AgentCall *call, FunctionCallInfo fcinfo)
@@ -58,7 +67,7 @@ agent_own_meters(const AgentCall *call, const int32 *meter_id, int n, int32 **ow
 	static DbQuery query = {
 		"SELECT m.meter_id FROM prepay.meter m JOIN prepay.gateway g ON g.site_id = m.site_id"
 		" AND g.gateway_id = m.gateway_id WHERE m.site_id = $1 AND m.meter_id = ANY ($2)"
-		" AND g.agent = $3 ORDER BY m.meter_id",
+		" AND " AGENT_SERVES("$3") " ORDER BY m.meter_id",
 		3,
 		{ INT4OID, INT4ARRAYOID, TEXTOID }
 	};
@@ -225,20 +234,21 @@ prepay_agent_plan(PG_FUNCTION_ARGS)
 	static DbQuery query = {
 		"WITH g AS (SELECT gateway_id, code, transport, address, options,"
 		" EXTRACT(epoch FROM COALESCE(poll_interval, $4::bigint * interval '1 microsecond'))"
-		" AS poll_s FROM prepay.gateway WHERE site_id = $1 AND agent = $2),"
-		" m AS (SELECT m.meter_id, m.code, m.gateway_id, m.unit_id, m.model, m.prepay_mode"
-		" FROM g JOIN prepay.meter m ON m.site_id = $1 AND m.gateway_id = g.gateway_id"
-		" WHERE m.unit_id IS NOT NULL AND m.model IS NOT NULL)"
-		" SELECT jsonb_build_object('revision', $3::bigint, 'timezone', (SELECT timezone FROM"
-		" prepay.site WHERE site_id = $1), 'gateways', COALESCE((SELECT"
-		" jsonb_agg(jsonb_build_object('gateway_id', gateway_id, 'code', code, 'transport',"
-		" transport, 'address', address, 'poll_interval_s', trim_scale(poll_s), 'options',"
-		" options) ORDER BY gateway_id) FROM g), '[]'), 'meters', COALESCE((SELECT"
-		" jsonb_agg(jsonb_build_object('meter_id', meter_id, 'code', code,"
-		" 'gateway_id', gateway_id,"
-		" 'unit_id', unit_id, 'model', model, 'prepay_mode', prepay_mode) ORDER BY meter_id)"
-		" FROM m), '[]'), 'models', COALESCE((SELECT jsonb_object_agg(mm.code, mm.profile)"
-		" FROM prepay.meter_model mm WHERE mm.code IN (SELECT model FROM m)), '{}'))",
+		" AS poll_s FROM prepay.gateway g WHERE site_id = $1 AND " AGENT_SERVES(
+			"$2") "),"
+				  " m AS (SELECT m.meter_id, m.code, m.gateway_id, m.unit_id, m.model, m.prepay_mode"
+				  " FROM g JOIN prepay.meter m ON m.site_id = $1 AND m.gateway_id = g.gateway_id"
+				  " WHERE m.unit_id IS NOT NULL AND m.model IS NOT NULL)"
+				  " SELECT jsonb_build_object('revision', $3::bigint, 'timezone', (SELECT timezone FROM"
+				  " prepay.site WHERE site_id = $1), 'gateways', COALESCE((SELECT"
+				  " jsonb_agg(jsonb_build_object('gateway_id', gateway_id, 'code', code, 'transport',"
+				  " transport, 'address', address, 'poll_interval_s', trim_scale(poll_s), 'options',"
+				  " options) ORDER BY gateway_id) FROM g), '[]'), 'meters', COALESCE((SELECT"
+				  " jsonb_agg(jsonb_build_object('meter_id', meter_id, 'code', code,"
+				  " 'gateway_id', gateway_id,"
+				  " 'unit_id', unit_id, 'model', model, 'prepay_mode', prepay_mode) ORDER BY meter_id)"
+				  " FROM m), '[]'), 'models', COALESCE((SELECT jsonb_object_agg(mm.code, mm.profile)"
+				  " FROM prepay.meter_model mm WHERE mm.code IN (SELECT model FROM m)), '{}'))",
 		4,
 		{ INT4OID, TEXTOID, INT8OID, INT8OID }
 	};
@@ -264,6 +274,56 @@ prepay_agent_plan(PG_FUNCTION_ARGS)
 	return answer;
 }
 
+/* Plans are fetched anew where gateways change hands. */
+static void
+hands_changed(const Site *site, const char *code)
+{
+	static DbQuery query = { "SELECT 1 FROM prepay.gateway WHERE site_id = $1 AND agent = $2"
+							 " AND standby_agent IS NOT NULL LIMIT 1",
+							 2,
+							 { INT4OID, TEXTOID } };
+	Datum args[] = { Int32GetDatum(site->site_id), CStringGetTextDatum(code) };
+
+	if (db_run(&query, args) > 0)
+		site_touch(site->site_id);
+}
+
+void
+agent_lost(const Site *site, const char *code)
+{
+	static DbQuery query = { "INSERT INTO prepay.agent_absence (site_id, agent, lost_at)"
+							 " VALUES ($1, $2, $3) ON CONFLICT (site_id, agent, lost_at)"
+							 " DO UPDATE SET until = NULL",
+							 3,
+							 { INT4OID, TEXTOID, TIMESTAMPTZOID } };
+	Datum args[] = { Int32GetDatum(site->site_id), CStringGetTextDatum(code),
+					 TimestampTzGetDatum(site->now) };
+
+	db_run(&query, args);
+	hands_changed(site, code);
+}
+
+/* A standby learns of the return at its next beat, so what it reads until then counts, too. */
+static void
+agent_returned(const AgentCall *call)
+{
+	static DbQuery lost = { "SELECT 1 FROM prepay.agent WHERE site_id = $1 AND code = $2"
+							" AND state = 'lost'",
+							2,
+							{ INT4OID, TEXTOID } };
+	static DbQuery end = { "UPDATE prepay.agent_absence SET until = $3 WHERE site_id = $1"
+						   " AND agent = $2 AND until IS NULL",
+						   3,
+						   { INT4OID, TEXTOID, TIMESTAMPTZOID } };
+	Datum args[] = { Int32GetDatum(call->site->site_id), CStringGetTextDatum(call->code),
+					 TimestampTzGetDatum(clock_from_real(GetCurrentTimestamp() + HAND_OVER_US)) };
+
+	if (db_run(&lost, args) == 0)
+		return;
+	db_run(&end, args);
+	hands_changed(call->site, call->code);
+}
+
 /* agent_beat(agent, status) → jsonb: the agent lives; times are real. */
 Datum
 prepay_agent_beat(PG_FUNCTION_ARGS)
@@ -281,6 +341,7 @@ prepay_agent_beat(PG_FUNCTION_ARGS)
 
 	agent_enter(&call, fcinfo);
 	subject.agent = call.code;
+	agent_returned(&call);
 	{
 		Datum args[] = { Int32GetDatum(call.site->site_id), CStringGetTextDatum(call.code),
 						 TimestampTzGetDatum(GetCurrentTimestamp()),

@@ -78,8 +78,10 @@ meter_is_silenced(const Site *site, int32 meter_id)
 		"SELECT 1 FROM prepay.meter m JOIN prepay.gateway g ON g.site_id = m.site_id"
 		" AND g.gateway_id = m.gateway_id LEFT JOIN prepay.gateway_state s"
 		" ON s.site_id = g.site_id AND s.gateway_id = g.gateway_id LEFT JOIN prepay.agent a"
-		" ON a.site_id = g.site_id AND a.code = g.agent WHERE m.site_id = $1 AND m.meter_id = $2"
-		" AND (s.contact = 'lost' OR a.state = 'lost')",
+		" ON a.site_id = g.site_id AND a.code = g.agent LEFT JOIN prepay.agent b"
+		" ON b.site_id = g.site_id AND b.code = g.standby_agent"
+		" WHERE m.site_id = $1 AND m.meter_id = $2"
+		" AND (s.contact = 'lost' OR (a.state = 'lost' AND b.state IS DISTINCT FROM 'ok'))",
 		2,
 		{ INT4OID, INT4OID }
 	};
@@ -188,8 +190,9 @@ by_id(const void *a, const void *b)
 static int
 own_gateways(const AgentCall *call, const int32 *id, int n, int32 **own)
 {
-	static DbQuery query = { "SELECT gateway_id FROM prepay.gateway WHERE site_id = $1"
-							 " AND gateway_id = ANY ($2) AND agent = $3 ORDER BY gateway_id",
+	static DbQuery query = { "SELECT gateway_id FROM prepay.gateway g WHERE site_id = $1"
+							 " AND gateway_id = ANY ($2) AND " AGENT_SERVES(
+								 "$3") " ORDER BY gateway_id",
 							 3,
 							 { INT4OID, INT4ARRAYOID, TEXTOID } };
 	Datum args[] = { Int32GetDatum(call->site->site_id), db_array_int32(id, n),
@@ -355,6 +358,7 @@ lose_agents(const Site *site)
 		args[1] = TimestampTzGetDatum(real);
 		args[2] = CStringGetTextDatum(code[i]);
 		db_run(&lose, args);
+		agent_lost(site, code[i]);
 		(void) alarm_raise(site, &subject, "lost", ALARM_CRITICAL,
 						   "The agent has not been heard of for a minute.");
 		args[1] = TimestampTzGetDatum(site->now);
@@ -408,7 +412,8 @@ find_meters(const Site *site, int32 **meter_id, bool **lost)
 		"WITH m AS (SELECT m.meter_id, s.contact, s.contact_since, s.last_read_at,"
 		" $2 - greatest(3 * COALESCE(g.poll_interval, $3 * interval '1 microsecond'),"
 		" $4 * interval '1 microsecond') AS limit_at,"
-		" COALESCE(gs.contact, 'never') <> 'lost' AND COALESCE(a.state, 'never') <> 'lost'"
+		" COALESCE(gs.contact, 'never') <> 'lost' AND (COALESCE(a.state, 'never') <> 'lost'"
+		" OR b.state = 'ok')"
 		" AND NOT EXISTS (SELECT FROM prepay.reading r WHERE r.site_id = s.site_id"
 		"  AND r.meter_id = s.meter_id AND r.read_at = s.last_read_at"
 		"  AND r.source = 'register') AS well,"
@@ -418,7 +423,8 @@ find_meters(const Site *site, int32 **meter_id, bool **lost)
 		" AND s.meter_id = m.meter_id JOIN prepay.gateway g ON g.site_id = m.site_id"
 		" AND g.gateway_id = m.gateway_id LEFT JOIN prepay.gateway_state gs"
 		" ON gs.site_id = g.site_id AND gs.gateway_id = g.gateway_id LEFT JOIN prepay.agent a"
-		" ON a.site_id = g.site_id AND a.code = g.agent WHERE m.site_id = $1),"
+		" ON a.site_id = g.site_id AND a.code = g.agent LEFT JOIN prepay.agent b"
+		" ON b.site_id = g.site_id AND b.code = g.standby_agent WHERE m.site_id = $1),"
 		" lost AS (SELECT m.meter_id, true AS lost FROM m WHERE m.well AND m.agent_settled"
 		" AND m.well_since < m.limit_at AND (m.contact <> 'lost' AND m.last_read_at < m.limit_at"
 		" AND COALESCE(m.contact_since, '-infinity') < m.limit_at"

@@ -233,11 +233,40 @@ by_int32(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/*
+ * Rows the agent read as a standby: their time lies in an absence of the agent whose
+ * meters they are, be it over by now. They come out of its spool when they come.
+ */
+static void
+find_stood_in(const Batch *batch, int32 *meter_id, bool *stood_in)
+{
+	static DbQuery query = {
+		"SELECT u.n::int4 FROM unnest($2, $4) WITH ORDINALITY AS u (meter_id, read_at, n)"
+		" JOIN prepay.meter m ON m.site_id = $1 AND m.meter_id = u.meter_id JOIN prepay.gateway g"
+		" ON g.site_id = $1 AND g.gateway_id = m.gateway_id WHERE g.standby_agent = $3"
+		" AND EXISTS (SELECT FROM prepay.agent_absence a WHERE a.site_id = $1 AND a.agent = g.agent"
+		" AND u.read_at >= a.lost_at AND u.read_at <= COALESCE(a.until, 'infinity'))",
+		4,
+		{ INT4OID, INT4ARRAYOID, TEXTOID, TIMESTAMPTZARRAYOID }
+	};
+	Datum args[] = { Int32GetDatum(batch->call.site->site_id), db_array_int32(meter_id, batch->n),
+					 CStringGetTextDatum(batch->call.code),
+					 db_array(batch->value[COL_READ_AT], batch->isnull[COL_READ_AT], batch->n,
+							  TIMESTAMPTZOID) };
+	int n = db_run(&query, args);
+	int i;
+
+	for (i = 0; i < n; i++)
+		stood_in[db_int32(i, 1) - 1] = true;
+}
+
 /* Sort rows into those to store and those to file. */
 static void
 sift(Batch *batch)
 {
 	int32 *meter_id = palloc(sizeof(int32) * Max(batch->n, 1));
+	bool *mine = palloc0(sizeof(bool) * Max(batch->n, 1));
+	int n_mine = 0;
 	int32 *own;
 	int n_own;
 	int i;
@@ -248,7 +277,14 @@ sift(Batch *batch)
 	batch->good = palloc(sizeof(int) * Max(batch->n, 1));
 	for (i = 0; i < batch->n; i++)
 	{
-		if (bsearch(&meter_id[i], own, n_own, sizeof(int32), by_int32) == NULL)
+		mine[i] = bsearch(&meter_id[i], own, n_own, sizeof(int32), by_int32) != NULL;
+		n_mine += mine[i];
+	}
+	if (n_mine < batch->n)
+		find_stood_in(batch, meter_id, mine);
+	for (i = 0; i < batch->n; i++)
+	{
+		if (!mine[i])
 			file_row(batch, i, "unknown_meter",
 					 psprintf("Agent \"%s\" has no meter %d.", batch->call.code, meter_id[i]));
 		else if (check_row(batch, i))

@@ -323,15 +323,13 @@ settle_plain(const Attempt *attempt, RelayMeter *meter)
 	}
 }
 
-/* The command must be of a meter behind the agent's gateways. */
+/* The command must be one the agent was given. */
 static int32
 command_meter(const AgentCall *call, int64 command_id, bool *is_relay)
 {
 	static DbQuery query = {
-		"SELECT c.meter_id, c.action FROM prepay.command c JOIN prepay.meter m"
-		" ON m.site_id = c.site_id AND m.meter_id = c.meter_id JOIN prepay.gateway g"
-		" ON g.site_id = m.site_id AND g.gateway_id = m.gateway_id WHERE c.site_id = $1"
-		" AND c.command_id = $2 AND g.agent = $3",
+		"SELECT meter_id, action FROM prepay.command WHERE site_id = $1 AND command_id = $2"
+		" AND agent = $3",
 		3,
 		{ INT4OID, INT8OID, TEXTOID }
 	};
@@ -342,7 +340,7 @@ command_meter(const AgentCall *call, int64 command_id, bool *is_relay)
 		ereport(ERROR,
 				(errcode(ERRCODE_PP_CODE_UNKNOWN),
 				 errmsg("agent \"%s\" has no command %lld", call->code, (long long) command_id),
-				 errhint("Its meter may have been given to another agent.")));
+				 errhint("It may have been given to another agent meanwhile.")));
 	*is_relay = command_is_relay(db_text(0, 2));
 	return db_int32(0, 1);
 }

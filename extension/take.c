@@ -53,7 +53,8 @@ typedef struct Candidate
 	" FROM head c JOIN prepay.meter m ON m.site_id = $1 AND m.meter_id = c.meter_id"             \
 	" JOIN prepay.gateway g ON g.site_id = $1 AND g.gateway_id = m.gateway_id"                   \
 	" JOIN prepay.meter_control k ON k.site_id = $1 AND k.meter_id = c.meter_id"                 \
-	" WHERE c.place = 1 AND c.status <> 'sent' AND g.agent = $2 AND m.unit_id IS NOT NULL"       \
+	" WHERE c.place = 1 AND c.status <> 'sent' AND " AGENT_SERVES("$2")                           \
+	" AND m.unit_id IS NOT NULL"                                                                 \
 	" AND (c.not_before IS NULL OR c.not_before <= $3)"                                          \
 	" AND (c.verify OR c.valid_until IS NULL OR c.valid_until > $4)"                             \
 	" AND NOT (" BRAKE_WAITS " AND EXISTS (SELECT FROM prepay.trip_brake b WHERE b.site_id = $1" \
@@ -182,9 +183,10 @@ lease(const AgentCall *call, const int64 *command_id, int n, ReturnSetInfo *resu
 {
 	static DbQuery update = {
 		"UPDATE prepay.command SET status = 'sent', sent_at = $3, attempts = attempts + 1,"
-		" lease_until = $4, not_before = NULL WHERE site_id = $1 AND command_id = ANY ($2)",
-		4,
-		{ INT4OID, INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID }
+		" lease_until = $4, not_before = NULL, agent = $5 WHERE site_id = $1"
+		" AND command_id = ANY ($2)",
+		5,
+		{ INT4OID, INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID }
 	};
 	static DbQuery select = {
 		"SELECT c.command_id, m.gateway_id, c.meter_id, c.action, c.args, c.created_at,"
@@ -196,7 +198,8 @@ lease(const AgentCall *call, const int64 *command_id, int n, ReturnSetInfo *resu
 	};
 	Datum args[] = { Int32GetDatum(call->site->site_id), db_array_int64(command_id, n),
 					 TimestampTzGetDatum(call->site->now),
-					 TimestampTzGetDatum(GetCurrentTimestamp() + COMMAND_LEASE_S * USECS_PER_SEC) };
+					 TimestampTzGetDatum(GetCurrentTimestamp() + COMMAND_LEASE_S * USECS_PER_SEC),
+					 CStringGetTextDatum(call->code) };
 	uint64 i;
 	uint64 rows;
 

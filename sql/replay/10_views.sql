@@ -187,7 +187,8 @@ CREATE OR REPLACE VIEW prepay.gateway_status AS
 SELECT s.code AS site, g.code AS gateway, g.name, p.code AS place, h.contact AS state,
 	CASE h.contact WHEN 'ok' THEN 'green' WHEN 'lost' THEN 'purple' ELSE 'grey' END AS color,
 	h.contact_since, g.transport, g.address, g.agent, m.meters, m.meters_lost, m.last_read_at,
-	e.state AS agent_state, e.last_beat_at
+	e.state AS agent_state, e.last_beat_at, g.standby_agent,
+	CASE WHEN e.state = 'lost' AND g.standby_agent IS NOT NULL THEN g.standby_agent ELSE g.agent END AS served_by
 FROM prepay.site s
 	JOIN prepay.gateway g USING (site_id)
 	LEFT JOIN prepay.gateway_state h USING (site_id, gateway_id)

@@ -43,12 +43,28 @@ CREATE TABLE prepay.gateway (
 		CONSTRAINT gateway_poll_interval_range
 		CHECK (poll_interval BETWEEN interval '1 second' AND interval '1 day'),
 	options jsonb NOT NULL DEFAULT '{}',
+	standby_agent text
+		CONSTRAINT gateway_standby_is_another CHECK (standby_agent <> agent),
 	PRIMARY KEY (site_id, gateway_id),
 	CONSTRAINT gateway_code_unique UNIQUE (site_id, code),
 	CONSTRAINT gateway_place_exists FOREIGN KEY (site_id, place_id) REFERENCES prepay.place,
-	CONSTRAINT gateway_agent_exists FOREIGN KEY (site_id, agent) REFERENCES prepay.agent
+	CONSTRAINT gateway_agent_exists FOREIGN KEY (site_id, agent) REFERENCES prepay.agent,
+	CONSTRAINT gateway_standby_exists FOREIGN KEY (site_id, standby_agent) REFERENCES prepay.agent,
+	-- A device path of one host is another line, or none, on the next.
+	CONSTRAINT gateway_standby_reaches CHECK (standby_agent IS NULL OR transport <> 'rtu')
 );
 CREATE INDEX gateway_agent ON prepay.gateway (site_id, agent);
+CREATE INDEX gateway_standby ON prepay.gateway (site_id, standby_agent) WHERE standby_agent IS NOT NULL;
+
+-- When agents were lost: the time, of the business clock, in which a standby may have read meters.
+CREATE TABLE prepay.agent_absence (
+	site_id int NOT NULL,
+	agent text NOT NULL,
+	lost_at timestamptz NOT NULL,
+	until timestamptz,
+	PRIMARY KEY (site_id, agent, lost_at),
+	FOREIGN KEY (site_id, agent) REFERENCES prepay.agent
+);
 
 CREATE TABLE prepay.gateway_state (
 	site_id int NOT NULL,

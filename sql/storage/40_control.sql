@@ -111,6 +111,7 @@ CREATE TABLE prepay.command (
 	not_before timestamptz,
 	passed_at timestamptz,
 	confirmation_id bigint,
+	agent text,
 	PRIMARY KEY (site_id, command_id),
 	FOREIGN KEY (site_id, meter_id) REFERENCES prepay.meter
 );
