@@ -20,6 +20,7 @@
 #include "agent.h"
 #include "alarm.h"
 #include "lock.h"
+#include "meter_clock.h"
 #include "relay.h"
 
 PG_FUNCTION_INFO_V1(prepay_report_contact);
@@ -496,7 +497,10 @@ contact_tick(const Site *site)
 		elog(ERROR, "SPI_connect failed");
 	done = lose_agents(site);
 	if (check_is_due(site))
+	{
+		done += meter_clock_check(site);
 		done += check_meters(site);
+	}
 	SPI_finish();
 	return done;
 }
