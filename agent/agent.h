@@ -5,6 +5,7 @@
 #ifndef PREPAYD_AGENT_H
 #define PREPAYD_AGENT_H
 
+#include "brake.h"
 #include "clock.h"
 #include "config.h"
 #include "names.h"
@@ -38,6 +39,8 @@ struct Agent
 	bool clock_known;	   /* polls wait for it, so that no reading gets a stamp of another clock */
 	int64_t clock_skew_us; /* database minus this host, real time */
 	int64_t revision;	   /* of the plan in use; -1: no plan */
+	int trips_wanted;	   /* trips a minute as the plan says; 0: nothing said */
+	Brake brake;
 	bool once;			   /* poll every meter once, deliver, end */
 	bool stopping;
 	Names *names;

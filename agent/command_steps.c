@@ -5,6 +5,7 @@
 #include "command_inner.h"
 
 #include "frame.h"
+#include "log.h"
 #include "meter_job.h"
 #include "metrics.h"
 #include "store.h"
@@ -362,10 +363,33 @@ write_step(Command *command)
 					 "the gateway has no connection");
 }
 
+/* Ends the command where too many supplies were cut within the minute. */
+static bool
+brake_lets_pass(Command *command)
+{
+	Agent *agent = command->agent;
+	int limit = brake_limit(agent->trips_wanted, agent->topology->meter_count);
+	bool passes;
+
+	if (command->writes > 0 || strcmp(command->order.action, "trip") != 0)
+		return true;
+	passes = brake_allows(&agent->brake, limit, clock_mono());
+	if (agent->brake.engaged == passes)
+		log_event(passes ? LEVEL_INFO : LEVEL_ERROR, passes ? "brake_off" : "brake_on",
+				  "trips_per_minute=%d", limit);
+	agent->brake.engaged = !passes;
+	if (passes)
+		return true;
+	counters.trips_braked++;
+	command_fail(command, "failed", "braked: this agent cuts no more than %d supplies a minute",
+				 limit);
+	return false;
+}
+
 void
 command_write(Command *command)
 {
-	if (!still_valid(command))
+	if (!still_valid(command) || !brake_lets_pass(command))
 		return;
 	command->step = 0;
 	command->link_tries = 0;

@@ -88,6 +88,7 @@ liaison_apply_plan(Agent *agent, json_t *plan)
 		return false;
 	}
 	take_zone(plan);
+	agent->trips_wanted = (int) json_integer_value(json_object_get(plan, "trips_per_minute"));
 	if (agent->revision != revision)
 		log_event(LEVEL_INFO, "plan_applied", "revision=%lld gateways=%d meters=%d",
 				  (long long) revision, agent->topology->gateway_count,

@@ -64,6 +64,8 @@ static const struct
 	{ "commands_total", "result=\"unknown\"", NULL, &counters.commands_unknown },
 	{ "commands_total", "result=\"expired\"", NULL, &counters.commands_expired },
 	{ "writes_total", NULL, "Write requests sent to meters", &counters.writes },
+	{ "trips_braked_total", NULL, "Trips not carried out for their number",
+	  &counters.trips_braked },
 };
 
 void
@@ -154,7 +156,7 @@ json_t *
 metrics_json(const Gauges *gauges)
 {
 	return json_pack(
-		"{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:i,s:i,s:i,s:I,s:I,s:b,s:I,s:i}", "polls_ok",
+		"{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:i,s:i,s:i,s:I,s:I,s:b,s:I,s:i,s:I}", "polls_ok",
 		(json_int_t) counters.polls_ok, "polls_failed", (json_int_t) counters.polls_failed,
 		"polls_late", (json_int_t) counters.polls_late, "timeouts", (json_int_t) counters.timeouts,
 		"exceptions", (json_int_t) counters.exceptions, "readings", (json_int_t) counters.readings,
@@ -163,7 +165,7 @@ metrics_json(const Gauges *gauges)
 		gauges->meters_lost, "spool_rows", (json_int_t) gauges->spool_rows, "spool_oldest_s",
 		(json_int_t) gauges->spool_oldest_s, "ingest_blocked", gauges->ingest_blocked,
 		"clock_skew_ms", (json_int_t) gauges->clock_skew_ms, "meter_clocks_off",
-		gauges->meter_clocks_off);
+		gauges->meter_clocks_off, "trips_braked", (json_int_t) counters.trips_braked);
 }
 
 static void

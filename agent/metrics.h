@@ -61,6 +61,7 @@ typedef struct Counters
 	uint64_t commands_unknown;
 	uint64_t commands_expired;
 	uint64_t writes;
+	uint64_t trips_braked; /* not carried out for their number */
 	Histogram command_seconds; /* taken to outcome */
 } Counters;
 

@@ -239,7 +239,8 @@ prepay_agent_plan(PG_FUNCTION_ARGS)
 				  " m AS (SELECT m.meter_id, m.code, m.gateway_id, m.unit_id, m.model, m.prepay_mode"
 				  " FROM g JOIN prepay.meter m ON m.site_id = $1 AND m.gateway_id = g.gateway_id"
 				  " WHERE m.unit_id IS NOT NULL AND m.model IS NOT NULL)"
-				  " SELECT jsonb_build_object('revision', $3::bigint, 'timezone', (SELECT timezone FROM"
+				  " SELECT jsonb_build_object('revision', $3::bigint, 'trips_per_minute',"
+				  " NULLIF($5::bigint / 1000000, 0), 'timezone', (SELECT timezone FROM"
 				  " prepay.site WHERE site_id = $1), 'gateways', COALESCE((SELECT"
 				  " jsonb_agg(jsonb_build_object('gateway_id', gateway_id, 'code', code, 'transport',"
 				  " transport, 'address', address, 'poll_interval_s', trim_scale(poll_s), 'options',"
@@ -249,8 +250,8 @@ prepay_agent_plan(PG_FUNCTION_ARGS)
 				  " 'unit_id', unit_id, 'model', model, 'prepay_mode', prepay_mode) ORDER BY meter_id)"
 				  " FROM m), '[]'), 'models', COALESCE((SELECT jsonb_object_agg(mm.code, mm.profile)"
 				  " FROM prepay.meter_model mm WHERE mm.code IN (SELECT model FROM m)), '{}'))",
-		4,
-		{ INT4OID, TEXTOID, INT8OID, INT8OID }
+		5,
+		{ INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID }
 	};
 	AgentCall call;
 	Datum answer;
@@ -261,7 +262,8 @@ prepay_agent_plan(PG_FUNCTION_ARGS)
 		Datum args[] = { Int32GetDatum(call.site->site_id), CStringGetTextDatum(call.code),
 						 Int64GetDatum(call.site->revision),
 						 Int64GetDatum(setting_interval_us(call.site, "poll_interval",
-														   INT64CONST(1800) * USECS_PER_SEC)) };
+														   INT64CONST(1800) * USECS_PER_SEC)),
+						 Int64GetDatum(setting_micro(call.site, "agent_trips_per_minute", 0)) };
 		MemoryContext inner;
 
 		db_run(&query, args);

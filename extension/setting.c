@@ -45,6 +45,7 @@ typedef struct Setting
 } Setting;
 
 static const Setting settings[] = {
+	{ "agent_trips_per_minute", SETTING_NUMBER, NULL, "1..1000", false },
 	{ "alarm1_amount", SETTING_MONEY, NULL, NULL, true },
 	{ "alarm2_amount", SETTING_MONEY, NULL, NULL, true },
 	{ "alarm_margin", SETTING_MONEY, "0", NULL, true },
