@@ -11,11 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const option_keys[] = { "timeout_ms", "gap_ms",	 "connect_timeout_ms",
-										   "window",	 "poll",	 "baud",
-										   "parity",	 "stop",	 "rs485",
-										   "tls",		 "stations", "password",
-										   "operator",	 NULL };
+static const char *const option_keys[] = {
+	"timeout_ms", "gap_ms", "connect_timeout_ms", "window",	  "poll", "baud", "parity", "stop",
+	"rs485",	  "tls",	"password",			  "operator", NULL
+};
 
 static void
 parse_line(const json_t *options, LinkLine *line, JsonFault *fault)
@@ -87,9 +86,6 @@ parse_options(const json_t *options, GatewayPlan *plan, JsonFault *fault)
 		jpath_fault(fault, "options", "\"poll\" must be grid or spread");
 	parse_secret(options, "password", out->password, sizeof(out->password), fault);
 	parse_secret(options, "operator", out->operator_code, sizeof(out->operator_code), fault);
-	plan->stations = json_object_get(options, "stations");
-	if (plan->stations && !json_is_object(plan->stations))
-		jpath_fault(fault, "options", "\"stations\" must be {\"unit\": \"address\"}");
 }
 
 static void
@@ -153,19 +149,6 @@ gateway_plan_parse(const json_t *list, JsonFault *fault)
 		parse_options(json_object_get(item, "options"), plan, &plan->fault);
 	}
 	return plans;
-}
-
-bool
-gateway_plan_station(const GatewayPlan *plan, int unit, uint8_t *station)
-{
-	char text[16];
-	const json_t *given;
-
-	snprintf(text, sizeof(text), "%d", unit);
-	given = json_object_get(plan->stations, text);
-	if (!given)
-		return dlt645_address(text, station);
-	return json_is_string(given) && dlt645_address(json_string_value(given), station);
 }
 
 bool

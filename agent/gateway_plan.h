@@ -15,8 +15,6 @@ typedef struct GatewayPlan
 	GatewayOptions options;
 	LinkEnd end;
 	BusFraming framing;
-	const json_t
-		*stations;	 /* DL/T 645 addresses by unit id; NULL: none. Lives as long as the plan */
 	JsonFault fault; /* found: the gateway cannot be used, the others can */
 } GatewayPlan;
 
@@ -25,9 +23,6 @@ typedef struct GatewayPlan
  * plan, one in transport, address or options stays with its gateway.
  */
 GatewayPlan *gateway_plan_parse(const json_t *list, JsonFault *fault);
-
-/* DL/T 645 address of a unit: the one given in the options, else its number. */
-bool gateway_plan_station(const GatewayPlan *plan, int unit, uint8_t *station);
 
 /* Whether both describe the same connection. */
 bool link_end_equal(const LinkEnd *a, const LinkEnd *b);

@@ -13,6 +13,8 @@
 
 #define SPOOL_UUID_SIZE 37
 #define SPOOL_BATCH_ROWS 1000
+/* Behind an outage: a meter's row and its account's are then written once for several readings. */
+#define SPOOL_BACKLOG_ROWS 10000
 #define SPOOL_COLUMNS 10
 
 typedef struct Spool Spool;

@@ -28,13 +28,14 @@ choose_chunks(Spool *spool, int64_t *first, int64_t *last)
 		spool->delete_through > spool->batch_last ? spool->delete_through : spool->batch_last;
 	sqlite3_stmt *statement =
 		spool_prepare(spool, "SELECT id, rows FROM chunk WHERE id > ?1 ORDER BY id", 1, &after);
+	int64_t most = spool->rows > SPOOL_BACKLOG_ROWS ? SPOOL_BACKLOG_ROWS : SPOOL_BATCH_ROWS;
 	int64_t rows = 0;
 
 	*first = 0;
 	while (statement && sqlite3_step(statement) == SQLITE_ROW)
 	{
 		rows += sqlite3_column_int64(statement, 1);
-		if (*first && rows > SPOOL_BATCH_ROWS)
+		if (*first && rows > most)
 			break;
 		*last = sqlite3_column_int64(statement, 0);
 		if (!*first)

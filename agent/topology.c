@@ -27,7 +27,8 @@ typedef struct MeterPlan
 	int id;
 	int gateway_id;
 	char code[64];
-	uint8_t unit;
+	int unit; /* -1: none */
+	char address[STATION_DIGITS + 1];
 	char model[PROFILE_CODE_SIZE];
 } MeterPlan;
 
@@ -61,7 +62,11 @@ parse_meters(const json_t *list, JsonFault *fault)
 		snprintf(path, sizeof(path), "meters[%zu]", index);
 		plan->id = (int) jpath_int(fault, item, path, "meter_id", 1, INT32_MAX, -1);
 		plan->gateway_id = (int) jpath_int(fault, item, path, "gateway_id", 1, INT32_MAX, -1);
-		plan->unit = (uint8_t) jpath_int(fault, item, path, "unit_id", 0, 255, -1);
+		plan->unit = json_is_null(json_object_get(item, "unit_id"))
+						 ? -1
+						 : (int) jpath_int(fault, item, path, "unit_id", 0, 255, -1);
+		if (!json_is_null(json_object_get(item, "address")))
+			jpath_text(fault, item, path, "address", true, plan->address, sizeof(plan->address));
 		jpath_text(fault, item, path, "code", false, plan->code, sizeof(plan->code));
 		jpath_text(fault, item, path, "model", false, plan->model, sizeof(plan->model));
 	}
@@ -279,7 +284,9 @@ static void
 meter_update(Meter *meter, const MeterPlan *plan, Gateway *gateway, const uint8_t *station,
 			 Profile *profile)
 {
-	if (meter->gateway != gateway || meter->unit != plan->unit || meter->profile != profile ||
+	uint8_t unit = plan->unit < 0 ? 0 : (uint8_t) plan->unit;
+
+	if (meter->gateway != gateway || meter->unit != unit || meter->profile != profile ||
 		memcmp(meter->station, station, DLT645_ADDRESS) != 0 || gateway->moved)
 	{
 		if (meter->gateway)
@@ -291,7 +298,7 @@ meter_update(Meter *meter, const MeterPlan *plan, Gateway *gateway, const uint8_
 	strcpy(meter->code, plan->code);
 	strcpy(meter->model, plan->model);
 	meter->gateway = gateway;
-	meter->unit = plan->unit;
+	meter->unit = unit;
 	memcpy(meter->station, station, DLT645_ADDRESS);
 	if (meter->profile != profile)
 	{
@@ -302,16 +309,37 @@ meter_update(Meter *meter, const MeterPlan *plan, Gateway *gateway, const uint8_
 	gateway_add_meter(gateway, meter);
 }
 
-static const GatewayPlan *
-plan_of(const GatewayPlan *gateways, int id)
+/* The meter's profile where it can be spoken to; station is its address under DL/T 645. */
+static Profile *
+usable_profile(const Topology *topology, const MeterPlan *plan, uint8_t *station)
 {
-	while (gateways->id != id)
-		gateways++;
-	return gateways;
+	Profile *profile = find_profile(topology, plan->model);
+	char text[STATION_DIGITS + 1];
+
+	memset(station, 0, DLT645_ADDRESS);
+	if (!profile)
+	{
+		log_event(LEVEL_ERROR, "meter_without_profile", "meter=%s model=%s", log_value(plan->code),
+				  log_value(plan->model));
+		return NULL;
+	}
+	snprintf(text, sizeof(text), "%d", plan->unit);
+	if (profile->protocol == FRAME_DLT645)
+	{
+		if (dlt645_address(plan->address[0] ? plan->address : text, station))
+			return profile;
+	}
+	else if (plan->unit >= 0)
+		return profile;
+	log_event(LEVEL_ERROR, "meter_without_address", "meter=%s model=%s hint=\"%s\"",
+			  log_value(plan->code), log_value(plan->model),
+			  profile->protocol == FRAME_DLT645 ? "meter.address: 1 to 12 digits"
+												: "meter.unit_id: 1 to 247");
+	return NULL;
 }
 
 static void
-apply_meters(Agent *agent, const MeterPlan *plans, size_t count, const GatewayPlan *gateways)
+apply_meters(Agent *agent, const MeterPlan *plans, size_t count)
 {
 	Topology *topology = agent->topology;
 	Meter **meters = mem_alloc((count + 1) * sizeof(*meters));
@@ -323,22 +351,14 @@ apply_meters(Agent *agent, const MeterPlan *plans, size_t count, const GatewayPl
 	{
 		Gateway *gateway = find_gateway(topology, plans[i].gateway_id);
 		Meter *meter = topology_meter(topology, plans[i].id);
-		Profile *profile = find_profile(topology, plans[i].model);
-		uint8_t station[DLT645_ADDRESS] = { 0 };
+		uint8_t station[DLT645_ADDRESS];
+		Profile *profile = usable_profile(topology, &plans[i], station);
 
 		if (!meter)
 		{
 			meter = mem_alloc0(sizeof(*meter));
 			meter->id = plans[i].id;
 		}
-		if (!profile)
-			log_event(LEVEL_ERROR, "meter_without_profile", "meter=%s model=%s",
-					  log_value(plans[i].code), log_value(plans[i].model));
-		if (profile && profile->protocol == FRAME_DLT645 &&
-			!gateway_plan_station(plan_of(gateways, plans[i].gateway_id), plans[i].unit, station))
-			log_event(LEVEL_ERROR, "station_faulty",
-					  "meter=%s hint=\"options.stations of the gateway: 1 to 12 digits\"",
-					  log_value(plans[i].code));
 		meter_update(meter, &plans[i], gateway, station, profile);
 		meters[used++] = meter;
 	}
@@ -414,7 +434,7 @@ topology_apply(Agent *agent, const json_t *plan, JsonFault *fault)
 	{
 		apply_models(agent->topology, models);
 		apply_gateways(agent, gateways, gateway_count);
-		apply_meters(agent, meters, meter_count, gateways);
+		apply_meters(agent, meters, meter_count);
 		free_unseen_gateways(agent->topology);
 		line_free_idle(agent->topology);
 		line_refresh_limits(agent);

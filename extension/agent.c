@@ -23,6 +23,7 @@
 #include "auth.h"
 #include "clock.h"
 #include "code.h"
+#include "command.h"
 #include "decide.h"
 #include "jsonb_doc.h"
 #include "lock.h"
@@ -236,9 +237,9 @@ prepay_agent_plan(PG_FUNCTION_ARGS)
 		" EXTRACT(epoch FROM COALESCE(poll_interval, $4::bigint * interval '1 microsecond'))"
 		" AS poll_s FROM prepay.gateway g WHERE site_id = $1 AND " AGENT_SERVES(
 			"$2") "),"
-				  " m AS (SELECT m.meter_id, m.code, m.gateway_id, m.unit_id, m.model, m.prepay_mode"
+				  " m AS (SELECT m.meter_id, m.code, m.gateway_id, m.unit_id, m.address, m.model, m.prepay_mode"
 				  " FROM g JOIN prepay.meter m ON m.site_id = $1 AND m.gateway_id = g.gateway_id"
-				  " WHERE m.unit_id IS NOT NULL AND m.model IS NOT NULL)"
+				  " WHERE " METER_IS_ADDRESSED " AND m.model IS NOT NULL)"
 				  " SELECT jsonb_build_object('revision', $3::bigint, 'trips_per_minute',"
 				  " NULLIF($5::bigint / 1000000, 0), 'timezone', (SELECT timezone FROM"
 				  " prepay.site WHERE site_id = $1), 'gateways', COALESCE((SELECT"
@@ -247,7 +248,7 @@ prepay_agent_plan(PG_FUNCTION_ARGS)
 				  " options) ORDER BY gateway_id) FROM g), '[]'), 'meters', COALESCE((SELECT"
 				  " jsonb_agg(jsonb_build_object('meter_id', meter_id, 'code', code,"
 				  " 'gateway_id', gateway_id,"
-				  " 'unit_id', unit_id, 'model', model, 'prepay_mode', prepay_mode) ORDER BY meter_id)"
+				  " 'unit_id', unit_id, 'address', address, 'model', model, 'prepay_mode', prepay_mode) ORDER BY meter_id)"
 				  " FROM m), '[]'), 'models', COALESCE((SELECT jsonb_object_agg(mm.code, mm.profile)"
 				  " FROM prepay.meter_model mm WHERE mm.code IN (SELECT model FROM m)), '{}'))",
 		5,

@@ -18,6 +18,8 @@
 #define COMMAND_MAX_ATTEMPTS 10
 #define COMMAND_RETRY_S 900 /* a relay command that failed for good is decided anew after this */
 
+/* SQL condition: meter m can be told from the others behind its gateway. */
+#define METER_IS_ADDRESSED "(m.unit_id IS NOT NULL OR m.address IS NOT NULL)"
 #define COMMAND_RELAY_ACTIONS "'trip', 'close', 'keep_on', 'prepaid'"
 #define COMMAND_AUTOMATIC "supply" /* operator of what the supply rule queues */
 

@@ -33,7 +33,7 @@ static void
 load_meter(const ControlCall *call, int32 meter_id, PlainMeter *meter)
 {
 	static DbQuery query = {
-		"SELECT m.code, t.account_id, m.gateway_id IS NOT NULL AND m.unit_id IS NOT NULL,"
+		"SELECT m.code, t.account_id, m.gateway_id IS NOT NULL AND " METER_IS_ADDRESSED ","
 		" m.prepay_mode = 'meter', m.model, COALESCE(mm.profile -> 'commands' ? $3, false),"
 		" ARRAY(SELECT jsonb_object_keys(mm.profile -> 'commands' -> $3 -> 'args')),"
 		" (SELECT k.command_id FROM prepay.command k WHERE k.site_id = m.site_id"

@@ -31,10 +31,11 @@ PG_FUNCTION_INFO_V1(prepay_meter_import_row);
 extern Datum prepay_is_code(PG_FUNCTION_ARGS);
 
 static const char *const column_name[IMPORT_COLUMNS] = {
-	"site",		"building", "floor",   "unit",			"gateway",		 "transport",
-	"address",	"agent",	"unit_id", "meter",			"name",			 "circuit",
-	"model",	"purpose",	"ratio",   "register_max",	"rated_kw",		 "account",
-	"customer", "phone",	"tariff",  "alarm1_amount", "alarm2_amount", "start_kwh"
+	"site",			"building",		 "floor",		  "unit",	   "gateway",
+	"transport",	"address",		 "agent",		  "unit_id",   "meter",
+	"name",			"circuit",		 "model",		  "purpose",   "ratio",
+	"register_max", "rated_kw",		 "account",		  "customer",  "phone",
+	"tariff",		"alarm1_amount", "alarm2_amount", "start_kwh", "meter_address"
 };
 
 void
@@ -171,6 +172,11 @@ check_fields(const ImportRow *row)
 		(decimal_parse(row->field[IMPORT_UNIT_ID], 0, &unit) != DECIMAL_OK || unit < 0 ||
 		 unit > 255))
 		import_fault(row, IMPORT_UNIT_ID, "is no unit address", "Give 1 to 247.");
+	if (row->field[IMPORT_METER_ADDRESS] &&
+		(strlen(row->field[IMPORT_METER_ADDRESS]) > 12 ||
+		 strspn(row->field[IMPORT_METER_ADDRESS], "0123456789") !=
+			 strlen(row->field[IMPORT_METER_ADDRESS])))
+		import_fault(row, IMPORT_METER_ADDRESS, "is no meter address", "Give up to 12 digits.");
 	check_decimal(row, IMPORT_RATIO, 6, 1, "Give CT x PT, more than 0, such as 40.");
 	check_decimal(row, IMPORT_REGISTER_MAX, 3, 1,
 				  "Give the kWh at which the register starts anew.");
@@ -185,6 +191,7 @@ check_fields(const ImportRow *row)
 	check_needs(row, IMPORT_ADDRESS, IMPORT_GATEWAY);
 	check_needs(row, IMPORT_AGENT, IMPORT_GATEWAY);
 	check_needs(row, IMPORT_UNIT_ID, IMPORT_GATEWAY);
+	check_needs(row, IMPORT_METER_ADDRESS, IMPORT_GATEWAY);
 	check_needs(row, IMPORT_CUSTOMER, IMPORT_ACCOUNT);
 	check_needs(row, IMPORT_PHONE, IMPORT_ACCOUNT);
 	check_needs(row, IMPORT_TARIFF, IMPORT_ACCOUNT);

@@ -34,6 +34,7 @@ typedef enum ImportColumn
 	IMPORT_ALARM1,
 	IMPORT_ALARM2,
 	IMPORT_START_KWH,
+	IMPORT_METER_ADDRESS,
 	IMPORT_COLUMNS
 } ImportColumn;
 

@@ -242,15 +242,16 @@ import_gateway(ImportRow *row)
 /* ---- meter ---- */
 
 /* Columns of meter that an import row may give, in the order of the queries below. */
-static const ImportColumn meter_column[] = { IMPORT_NAME,		  IMPORT_CIRCUIT,  IMPORT_UNIT_ID,
-											 IMPORT_MODEL,		  IMPORT_PURPOSE,  IMPORT_RATIO,
-											 IMPORT_REGISTER_MAX, IMPORT_RATED_KW, IMPORT_ALARM1,
-											 IMPORT_ALARM2 };
+static const ImportColumn meter_column[] = {
+	IMPORT_NAME,	IMPORT_CIRCUIT, IMPORT_UNIT_ID,		 IMPORT_MODEL,
+	IMPORT_PURPOSE, IMPORT_RATIO,	IMPORT_REGISTER_MAX, IMPORT_RATED_KW,
+	IMPORT_ALARM1,	IMPORT_ALARM2,	IMPORT_METER_ADDRESS
+};
 #define METER_ARGS (4 + lengthof(meter_column))
 #define METER_TYPES                                                                               \
 	{                                                                                             \
 		INT4OID, TEXTOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, \
-			TEXTOID, TEXTOID, TEXTOID, TEXTOID                                                    \
+			TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID                                           \
 	}
 
 static void
@@ -269,22 +270,34 @@ check_model(const ImportRow *row)
 
 /* Two meters at one address would answer for each other. */
 static void
-check_unit_free(const ImportRow *row, int32 gateway_id)
+check_free(const ImportRow *row, int32 gateway_id, DbQuery *query, ImportColumn column)
 {
-	static DbQuery query = { "SELECT code FROM prepay.meter WHERE site_id = $1 AND gateway_id = $2"
-							 " AND unit_id = $3::smallint AND code <> $4",
-							 4,
-							 { INT4OID, INT4OID, TEXTOID, TEXTOID } };
 	Datum args[] = { Int32GetDatum(row->site->site_id), Int32GetDatum(gateway_id), (Datum) 0,
 					 CStringGetTextDatum(row->field[IMPORT_METER]) };
 
-	if (row->field[IMPORT_UNIT_ID] == NULL)
+	if (row->field[column] == NULL)
 		return;
-	args[2] = CStringGetTextDatum(row->field[IMPORT_UNIT_ID]);
-	if (db_run(&query, args) > 0)
-		import_fault(row, IMPORT_UNIT_ID,
+	args[2] = CStringGetTextDatum(row->field[column]);
+	if (db_run(query, args) > 0)
+		import_fault(row, column,
 					 psprintf("is used by meter \"%s\" behind the same gateway", db_text(0, 1)),
-					 "Give each meter behind a gateway a unit of its own.");
+					 "Give each meter behind a gateway an address of its own.");
+}
+
+static void
+check_addresses_free(const ImportRow *row, int32 gateway_id)
+{
+	static DbQuery unit = { "SELECT code FROM prepay.meter WHERE site_id = $1 AND gateway_id = $2"
+							" AND unit_id = $3::smallint AND code <> $4",
+							4,
+							{ INT4OID, INT4OID, TEXTOID, TEXTOID } };
+	static DbQuery address = { "SELECT code FROM prepay.meter WHERE site_id = $1"
+							   " AND gateway_id = $2 AND address = $3 AND code <> $4",
+							   4,
+							   { INT4OID, INT4OID, TEXTOID, TEXTOID } };
+
+	check_free(row, gateway_id, &unit, IMPORT_UNIT_ID);
+	check_free(row, gateway_id, &address, IMPORT_METER_ADDRESS);
 }
 
 static void
@@ -320,9 +333,9 @@ fill_meter(const ImportRow *row, int32 gateway_id, int32 place_id, const Datum *
 		" model = COALESCE(model, $8), register_max = COALESCE(register_max, $11::numeric),"
 		" rated_kw = COALESCE(rated_kw, $12::numeric),"
 		" alarm1_amount = COALESCE(alarm1_amount, $13::numeric),"
-		" alarm2_amount = COALESCE(alarm2_amount, $14::numeric)"
+		" alarm2_amount = COALESCE(alarm2_amount, $14::numeric), address = COALESCE(address, $15)"
 		" WHERE site_id = $1 AND code = $2",
-		14, METER_TYPES
+		15, METER_TYPES
 	};
 	char *stored[lengthof(meter_column)];
 	int32 stored_gateway = db_int32_or(0, 2, 0);
@@ -357,17 +370,17 @@ import_meter(ImportRow *row, int32 gateway_id, int32 place_id)
 	static DbQuery find = {
 		"SELECT meter_id, gateway_id, place_id, name, circuit, unit_id::text, model, purpose,"
 		" ratio::text, register_max::text, rated_kw::text, alarm1_amount::text,"
-		" alarm2_amount::text FROM prepay.meter WHERE site_id = $1 AND code = $2",
+		" alarm2_amount::text, address FROM prepay.meter WHERE site_id = $1 AND code = $2",
 		2,
 		{ INT4OID, TEXTOID }
 	};
 	static DbQuery make = {
 		"INSERT INTO prepay.meter (site_id, code, gateway_id, place_id, name, circuit, unit_id,"
-		" model, purpose, ratio, register_max, rated_kw, alarm1_amount, alarm2_amount)"
+		" model, purpose, ratio, register_max, rated_kw, alarm1_amount, alarm2_amount, address)"
 		" VALUES ($1, $2, NULLIF($3, 0), NULLIF($4, 0), $5, $6, $7::smallint, $8,"
 		" COALESCE($9, 'prepaid'), COALESCE($10::numeric, 1), $11::numeric, $12::numeric,"
-		" $13::numeric, $14::numeric) RETURNING meter_id",
-		14, METER_TYPES
+		" $13::numeric, $14::numeric, $15) RETURNING meter_id",
+		15, METER_TYPES
 	};
 	Datum args[METER_ARGS];
 	char nulls[METER_ARGS + 1];
@@ -376,7 +389,7 @@ import_meter(ImportRow *row, int32 gateway_id, int32 place_id)
 	row->at = IMPORT_METER;
 	meter_args(row, gateway_id, place_id, args, nulls);
 	check_model(row);
-	check_unit_free(row, gateway_id);
+	check_addresses_free(row, gateway_id);
 	if (db_run(&find, args) == 0)
 	{
 		db_run_nulls(&make, args, nulls);

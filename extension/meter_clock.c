@@ -49,7 +49,7 @@ load_clocks(const Site *site, MeterClock **clock)
 	static DbQuery query = {
 		"SELECT m.meter_id, t.account_id,"
 		" (extract(epoch FROM r.meter_clock - r.read_at) * 1000000)::int8,"
-		" mm.can_set AND m.unit_id IS NOT NULL AND NOT EXISTS (SELECT FROM prepay.command k"
+		" mm.can_set AND " METER_IS_ADDRESSED " AND NOT EXISTS (SELECT FROM prepay.command k"
 		"  WHERE k.site_id = $1 AND k.meter_id = m.meter_id AND k.action = 'set_clock'"
 		"  AND k.created_at > r.read_at - interval '20 hours'"
 		"  AND k.status NOT IN ('superseded', 'cancelled', 'expired')),"

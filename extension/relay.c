@@ -38,7 +38,7 @@
 
 #define SELECT_METERS                                                                             \
 	"SELECT m.meter_id, a.account_id, m.code, m.purpose = 'prepaid', m.prepay_mode = 'server',"   \
-	" m.gateway_id IS NOT NULL AND m.unit_id IS NOT NULL,"                                        \
+	" m.gateway_id IS NOT NULL AND " METER_IS_ADDRESSED ","                                       \
 	" mm.code IS NULL OR COALESCE(mm.profile -> 'commands' ? 'trip', false),"                     \
 	" mm.code IS NULL OR COALESCE(mm.profile -> 'commands' ? 'close', false),"                    \
 	" COALESCE(mm.profile -> 'commands' ? 'keep_on', false),"                                     \

@@ -54,7 +54,7 @@ typedef struct Candidate
 	" JOIN prepay.gateway g ON g.site_id = $1 AND g.gateway_id = m.gateway_id"                   \
 	" JOIN prepay.meter_control k ON k.site_id = $1 AND k.meter_id = c.meter_id"                 \
 	" WHERE c.place = 1 AND c.status <> 'sent' AND " AGENT_SERVES("$2")                           \
-	" AND m.unit_id IS NOT NULL"                                                                 \
+	" AND " METER_IS_ADDRESSED                                                                   \
 	" AND (c.not_before IS NULL OR c.not_before <= $3)"                                          \
 	" AND (c.verify OR c.valid_until IS NULL OR c.valid_until > $4)"                             \
 	" AND NOT (" BRAKE_WAITS " AND EXISTS (SELECT FROM prepay.trip_brake b WHERE b.site_id = $1" \

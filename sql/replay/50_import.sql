@@ -11,7 +11,8 @@ SELECT s.code AS site,
 	trim_scale(m.rated_kw)::text AS rated_kw,
 	a.code AS account, a.customer, a.phone, t.code AS tariff,
 	m.alarm1_amount::text AS alarm1_amount, m.alarm2_amount::text AS alarm2_amount,
-	NULL::text AS start_kwh
+	NULL::text AS start_kwh,
+	m.address AS meter_address
 FROM prepay.site s
 	JOIN prepay.meter m USING (site_id)
 	LEFT JOIN prepay.gateway g ON g.site_id = m.site_id AND g.gateway_id = m.gateway_id
@@ -62,4 +63,5 @@ COMMENT ON COLUMN prepay.meter_import.phone IS 'Phone of a new account. (电话)
 COMMENT ON COLUMN prepay.meter_import.tariff IS 'Tariff of a new account. (电价方案)';
 COMMENT ON COLUMN prepay.meter_import.alarm1_amount IS 'First alarm threshold, currency of the site. (一级报警金额)';
 COMMENT ON COLUMN prepay.meter_import.alarm2_amount IS 'Second alarm threshold, currency of the site. (二级报警金额)';
+COMMENT ON COLUMN prepay.meter_import.meter_address IS 'DL/T 645 address of the meter, up to 12 digits; empty: it is read by its unit. (表地址)';
 COMMENT ON COLUMN prepay.meter_import.start_kwh IS 'What the register shows now, kWh; never shown. (起始读数)';

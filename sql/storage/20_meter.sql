@@ -101,9 +101,11 @@ CREATE TABLE prepay.meter (
 	alarm2_amount numeric CONSTRAINT meter_alarm2_is_money CHECK (alarm2_amount > '-Infinity' AND alarm2_amount < 'Infinity'),
 	power_limit_kw numeric CONSTRAINT meter_power_limit_range CHECK (power_limit_kw > 0 AND power_limit_kw <= 1000000),
 	installed_at timestamptz NOT NULL DEFAULT prepay.now(),
+	address text CONSTRAINT meter_address_form CHECK (address ~ '^[0-9]{1,12}$'),
 	PRIMARY KEY (site_id, meter_id),
 	CONSTRAINT meter_code_unique UNIQUE (site_id, code),
 	CONSTRAINT meter_unit_unique UNIQUE (site_id, gateway_id, unit_id),
+	CONSTRAINT meter_address_unique UNIQUE (site_id, gateway_id, address),
 	CONSTRAINT meter_gateway_exists FOREIGN KEY (site_id, gateway_id) REFERENCES prepay.gateway,
 	CONSTRAINT meter_place_exists FOREIGN KEY (site_id, place_id) REFERENCES prepay.place,
 	CONSTRAINT meter_model_exists FOREIGN KEY (model) REFERENCES prepay.meter_model

@@ -146,6 +146,7 @@ class Run:
             program.stdout.readline()
         self.metrics = free_port()
         os.mkdir(os.path.join(self.folder, "spool"))
+        self.fill(os.path.join(self.folder, "spool"))
         with open(os.path.join(self.folder, "agent.conf"), "w", encoding="ascii") as conf:
             print("[agent]\nname = gw\nconninfo = dbname=%s\nspool = %s/spool\n"
                   "metrics = 127.0.0.1:%d\nlog_level = %s"
@@ -154,6 +155,9 @@ class Run:
         self.agent = subprocess.Popen([self.options.agent, "--config",
                                        os.path.join(self.folder, "agent.conf")], stderr=log)
         self.programs.append(self.agent)
+
+    def fill(self, spool):
+        """What the spool holds before the agent starts."""
 
     def prepare(self):
         """What has to be done once the agent runs, before the time is taken."""
@@ -214,7 +218,7 @@ def run(kind, options):
         print("agent: %d meters x %d registers, %d s" % (options.meters, options.registers,
                                                         options.interval))
         for name, value in figures.items():
-            print("  %-14s %10.1f" % (name, value))
+            print("  %-22s %10.1f" % (name, value))
         if options.pause:
             print("pid %d, folder %s" % (run.agent.pid, run.folder), flush=True)
             sys.stdin.readline()

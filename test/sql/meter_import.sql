@@ -110,4 +110,13 @@ SELECT (SELECT count(*) FROM prepay.meter) AS meters, (SELECT count(*) FROM prep
 \set VERBOSITY sqlstate
 UPDATE prepay.meter_import SET name = 'x';
 DELETE FROM prepay.meter_import;
+-- A meter known by its own address instead of a unit.
+INSERT INTO prepay.meter_import (meter, gateway, meter_address, model) VALUES ('D1', 'G2', '202211110001', 'dlt645-2007');
+INSERT INTO prepay.meter_import (meter, gateway, meter_address, model) VALUES ('D2', 'G2', '202211110001', 'dlt645-2007');
+INSERT INTO prepay.meter_import (meter, gateway, meter_address, model) VALUES ('D2', 'G2', '2022111100012', 'dlt645-2007');
+INSERT INTO prepay.meter_import (meter, gateway, meter_address, model) VALUES ('D2', 'G2', '20 22', 'dlt645-2007');
+INSERT INTO prepay.meter_import (meter, meter_address, model) VALUES ('D2', '2', 'dlt645-2007');
+INSERT INTO prepay.meter_import (meter, gateway, meter_address) VALUES ('D1', 'G2', '202211110002');
+SELECT meter, gateway, unit_id, meter_address, model FROM prepay.meter_import WHERE meter LIKE 'D_';
+SELECT m - 'meter_id' - 'gateway_id' AS planned FROM jsonb_array_elements(prepay.agent_plan('gw-host') -> 'meters') AS m WHERE m ->> 'code' = 'D1';
 SELECT * FROM prepay.verify();

@@ -116,9 +116,9 @@ make_site($node, 'town');
 $node->safe_psql('town', qq{
 	SELECT prepay.create_agent('gw');
 	INSERT INTO prepay.gateway (site_id, code, agent, transport, address, poll_interval, options) VALUES
-		(1, 'G', 'gw', 'rtu_over_tcp', '127.0.0.1:$port', '1 s', '{"stations": {"1": "202211110001"}, "password": "02112233", "operator": "01020304"}');
-	INSERT INTO prepay.meter (site_id, code, gateway_id, unit_id, model) VALUES
-		(1, 'D', 1, 1, 'dlt645-2007'), (1, 'absent', 1, 2, 'dlt645-2007'), (1, 'M', 1, 33, 'eastron-sdm630');
+		(1, 'G', 'gw', 'rtu_over_tcp', '127.0.0.1:$port', '1 s', '{"password": "02112233", "operator": "01020304"}');
+	INSERT INTO prepay.meter (site_id, code, gateway_id, unit_id, address, model) VALUES
+		(1, 'D', 1, NULL, '202211110001', 'dlt645-2007'), (1, 'absent', 1, 2, NULL, 'dlt645-2007'), (1, 'M', 1, 33, NULL, 'eastron-sdm630');
 	SELECT prepay.open_account('A', 'Customer', meters => ARRAY['D'], opening_balance => 100, key => 'o');});
 $agent = start_agent($folder, $node, 'town', 'gw');
 
