@@ -51,10 +51,15 @@ def model(registers):
                      "expect": {}}]}
 
 
-def cpu_seconds(pid):
+def cpu_times(pid):
+    """Seconds in the program and in the kernel."""
     with open("/proc/%d/stat" % pid, encoding="ascii") as stat:
         fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    return int(fields[11]) / TICKS, int(fields[12]) / TICKS
+
+
+def cpu_seconds(pid):
+    return sum(cpu_times(pid))
 
 
 def memory_mib(pid):
@@ -172,11 +177,12 @@ class Run:
         o = self.options
         time.sleep(o.settle)
         self.prepare()
-        before, cpu = scrape(self.metrics), cpu_seconds(self.agent.pid)
+        before, cpu, own = scrape(self.metrics), cpu_seconds(self.agent.pid), cpu_times(self.agent.pid)[0]
         began = time.monotonic()
         self.trouble()
         time.sleep(max(0, o.seconds - (time.monotonic() - began)))
         after, used = scrape(self.metrics), cpu_seconds(self.agent.pid) - cpu
+        own = cpu_times(self.agent.pid)[0] - own
         span = time.monotonic() - began
         polls = after['prepayd_polls_total{result="ok"}'] - before['prepayd_polls_total{result="ok"}']
         stored = (after['prepayd_ingest_rows_total{result="stored"}']
@@ -184,7 +190,7 @@ class Run:
         return self.more_figures() | {"polls_per_s": polls / span, "stored_per_s": stored / span,
                 "late": after['prepayd_polls_total{result="late"}']
                         - before['prepayd_polls_total{result="late"}'],
-                "cpu_percent": 100 * used / span, "us_per_poll": 1e6 * used / max(polls, 1),
+                "cpu_percent": 100 * used / span, "cpu_without_kernel": 100 * own / span, "us_per_poll": 1e6 * used / max(polls, 1),
                 "memory_mib": memory_mib(self.agent.pid),
                 "spool": after["prepayd_spool_records"],
                 "p50_ms": 1000 * quantile(before, after, "poll_lateness_seconds", 0.5),
