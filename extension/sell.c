@@ -17,7 +17,7 @@
 #include "debt.h"
 #include "jsonb_doc.h"
 #include "price.h"
-#include "vend.h"
+#include "sell.h"
 
 #define MICRO_PER_HUNDRED INT64CONST(100000000)
 
@@ -55,19 +55,37 @@ check_sale(const VendCall *call, int64 tendered, int64 to_balance)
 						errhint("Sell less (setting hoarding_cap).")));
 }
 
+/* Fee and what is left of it, and the debts that takes. */
 static void
-post_sale(VendCall *call, int64 tendered, LedgerEntry *entry)
+plan_sale(const VendCall *call, int64 tendered, LedgerEntry *entry, DebtPlan *plan)
 {
-	DebtPlan plan;
-
 	entry->fee_minor = fee_of(call->site, tendered);
 	entry->amount_minor = tendered - entry->fee_minor;
 	if (entry->amount_minor <= 0)
 		ereport(ERROR, (errcode(ERRCODE_PP_UNDER_MINIMUM),
 						errmsg("the fee would take all of %s", vend_money(call->site, tendered)),
 						errhint("Sell more, or see setting sale_fee_percent.")));
-	debt_plan(call->site, call->account, entry->amount_minor, &plan);
-	check_sale(call, tendered, entry->amount_minor - plan.total);
+	debt_plan(call->site, call->account, entry->amount_minor, plan);
+}
+
+void
+sell_check(const VendCall *call, int64 tendered)
+{
+	LedgerEntry entry = { 0 };
+	DebtPlan plan;
+
+	plan_sale(call, tendered, &entry, &plan);
+	check_sale(call, tendered, entry.amount_minor - plan.total);
+}
+
+void
+sell_post(VendCall *call, int64 tendered, bool limited, LedgerEntry *entry)
+{
+	DebtPlan plan;
+
+	plan_sale(call, tendered, entry, &plan);
+	if (limited)
+		check_sale(call, tendered, entry->amount_minor - plan.total);
 	entry->price = price_now(call->site, call->account);
 	entry->purchase_no = ++call->account->purchases;
 	vend_receipt(call);
@@ -111,7 +129,7 @@ prepay_sell(PG_FUNCTION_ARGS)
 	if (!call.repeated)
 	{
 		vend_require_open(&call, &call.target);
-		post_sale(&call, tendered, &entry);
+		sell_post(&call, tendered, true, &entry);
 	}
 	result = vend_result(&call, &session, fcinfo);
 	db_leave(&session);
