@@ -119,20 +119,41 @@ bind_role(int32 site_id, const char *agent, const char *role)
 	db_run(&grant, args);
 }
 
+/* Where the agent takes messages of payment channels; "": nowhere. */
+static void
+set_payment_listen(int32 site_id, const char *agent, const char *address)
+{
+	static DbQuery query = {
+		"UPDATE prepay.agent SET payment_listen = NULLIF($3, '') WHERE site_id = $1 AND code = $2"
+		" AND $3 ~ '^((127\\.\\d{1,3}\\.\\d{1,3}\\.\\d{1,3}|\\[::1\\]):\\d{1,5})?$'",
+		3,
+		{ INT4OID, TEXTOID, TEXTOID }
+	};
+	Datum args[] = { Int32GetDatum(site_id), CStringGetTextDatum(agent),
+					 CStringGetTextDatum(address) };
+
+	if (db_run(&query, args) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("payment_listen \"%s\" is no loopback address with a port", address),
+				 errhint("Give 127.0.0.1:PORT, with a proxy that does TLS in front of it.")));
+}
+
 /*
  * create_agent(name, options DEFAULT '{}') → site/code: registers an agent, or
- * binds one that is registered to another role.
+ * changes the role or payment_listen of one that is registered.
  */
 Datum
 prepay_create_agent(PG_FUNCTION_ARGS)
 {
-	static const char *const known[] = { "role", NULL };
+	static const char *const known[] = { "role", "payment_listen", NULL };
 	static DbQuery insert = { "INSERT INTO prepay.agent (site_id, code) VALUES ($1, $2)"
 							  " ON CONFLICT DO NOTHING",
 							  2,
 							  { INT4OID, TEXTOID } };
 	DbSession session;
 	char *role = NULL;
+	char *payment_listen = NULL;
 	char *code;
 	char *full;
 	int32 site_id;
@@ -144,6 +165,7 @@ prepay_create_agent(PG_FUNCTION_ARGS)
 	{
 		options_check(PG_GETARG_JSONB_P(1), known);
 		role = option_text(PG_GETARG_JSONB_P(1), "role");
+		payment_listen = option_text(PG_GETARG_JSONB_P(1), "payment_listen");
 	}
 	db_enter(&session);
 	code_for_new(session.caller, text_to_cstring(PG_GETARG_TEXT_PP(0)), &site_id, &code);
@@ -156,6 +178,8 @@ prepay_create_agent(PG_FUNCTION_ARGS)
 	}
 	if (role)
 		bind_role(site_id, code, role);
+	if (payment_listen)
+		set_payment_listen(site_id, code, payment_listen);
 	site_touch(site_id);
 	oplog_note(site_id, "create_agent", psprintf("agent:%s", code), NULL,
 			   oplog_members("role", role, NULL));
@@ -242,7 +266,8 @@ prepay_agent_plan(PG_FUNCTION_ARGS)
 				  " WHERE " METER_IS_ADDRESSED " AND m.model IS NOT NULL)"
 				  " SELECT jsonb_build_object('revision', $3::bigint, 'trips_per_minute',"
 				  " NULLIF($5::bigint / 1000000, 0), 'timezone', (SELECT timezone FROM"
-				  " prepay.site WHERE site_id = $1), 'gateways', COALESCE((SELECT"
+				  " prepay.site WHERE site_id = $1), 'payment_listen', (SELECT payment_listen FROM"
+				  " prepay.agent WHERE site_id = $1 AND code = $2), 'gateways', COALESCE((SELECT"
 				  " jsonb_agg(jsonb_build_object('gateway_id', gateway_id, 'code', code, 'transport',"
 				  " transport, 'address', address, 'poll_interval_s', trim_scale(poll_s), 'options',"
 				  " options) ORDER BY gateway_id) FROM g), '[]'), 'meters', COALESCE((SELECT"

@@ -27,6 +27,7 @@ static const Word words[] = {
 	{ "balance_mismatch", "表内余额不符", "balance mismatch" },
 	{ "clock_drift", "时钟偏差", "clock drift" },
 	{ "trip_brake", "批量拉闸待确认", "trips to confirm" },
+	{ "payment_unapplied", "支付未入账", "payment not credited" },
 };
 
 static const char *

@@ -42,5 +42,8 @@
 #define ERRCODE_PP_BAD_IMPORT PP_ERRCODE('0', '7', '0')		/* import row faulty */
 #define ERRCODE_PP_BAD_PROFILE PP_ERRCODE('0', '8', '0')	/* meter profile refused */
 #define ERRCODE_PP_BAD_TEMPLATE PP_ERRCODE('0', '8', '1')	/* template of a receipt refused */
+#define ERRCODE_PP_PAYMENT_SETUP PP_ERRCODE('0', '9', '0')	/* channel or key of it not set up */
+#define ERRCODE_PP_PAYMENT_STATE PP_ERRCODE('0', '9', '1')	/* order or payment is past that */
+#define ERRCODE_PP_BAD_BILL PP_ERRCODE('0', '9', '2')		/* bill of a channel refused */
 
 #endif

@@ -33,11 +33,11 @@
 
 PG_FUNCTION_INFO_V1(prepay_install);
 
-static const char *const role_names[] = { "prepay_owner",		  "prepay_admin",
-										  "prepay_supervisor",	  "prepay_cashier",
-										  "prepay_dispatcher",	  "prepay_analyst",
-										  "prepay_agent",		  "prepay_tenant",
-										  "prepay_authenticator", ROLE_KEEPER };
+static const char *const role_names[] = {
+	"prepay_owner",			"prepay_admin",	  "prepay_supervisor", "prepay_cashier",
+	"prepay_dispatcher",	"prepay_analyst", "prepay_agent",	   "prepay_tenant",
+	"prepay_authenticator", "prepay_payment", ROLE_KEEPER
+};
 
 static void
 create_roles(void)

@@ -34,6 +34,7 @@ static const LoggedTable logged_table[] = {
 	{ "meter_model", "meter_model:{code}", " loaded_at ", .shipped = true },
 	{ "meter_term", "meter:{meter_id}", " ", .dated = true },
 	{ "operator_site", "operator:{operator}", " granted_at granted_by " },
+	{ "payment_channel", "payment_channel:{channel}", " " },
 	{ "place", "place:{code}", " " },
 	{ "reading_correction", "meter:{meter_id}", " corrected_at operator " },
 	{ "receipt_template", "receipt_template:{code} {language}", " ", .shipped = true },

@@ -29,6 +29,7 @@
 #include "holiday.h"
 #include "lock.h"
 #include "push.h"
+#include "pay.h"
 #include "rerate.h"
 #include "seal.h"
 
@@ -161,6 +162,8 @@ tick_site(const Site *site, int max, bool *left)
 	if (done < max)
 		done += push_tick(site, max - done);
 	brake_tick(site);
+	if (done < max)
+		done += pay_order_tick(site, max - done);
 	anchor_tick(site);
 	return done;
 }

@@ -22,6 +22,7 @@
 #include "code.h"
 #include "db.h"
 #include "oplog.h"
+#include "pay.h"
 #include "proof.h"
 #include "purse.h"
 #include "share.h"
@@ -434,6 +435,8 @@ look_at_site(Verify *verify)
 		verify_fault(verify, "receipts", "%s", *fault);
 	for (fault = oplog_faults(verify->site->site_id); *fault; fault++)
 		verify_fault(verify, "operator_log", "%s", *fault);
+	for (fault = pay_faults(verify->site); *fault; fault++)
+		verify_fault(verify, "payments", "%s", *fault);
 	give_told(verify);
 }
 

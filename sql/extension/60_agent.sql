@@ -2,7 +2,7 @@
 CREATE FUNCTION prepay.create_agent(name text, options jsonb DEFAULT '{}') RETURNS text
 	AS 'MODULE_PATHNAME', 'prepay_create_agent' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION prepay.create_agent(text, jsonb) IS
-	'Register an agent, or bind a registered one to another role. Option role: login role, member of prepay_agent.';
+	'Register an agent, or change a registered one. Options: role: login role, member of prepay_agent; payment_listen: loopback address at which it takes messages of payment channels (its role then needs prepay_payment, too), "" for nowhere.';
 
 CREATE FUNCTION prepay.agent_hello(agent text, spool uuid) RETURNS jsonb
 	AS 'MODULE_PATHNAME', 'prepay_agent_hello' LANGUAGE C VOLATILE;

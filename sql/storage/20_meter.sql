@@ -10,6 +10,8 @@ CREATE TABLE prepay.agent (
 	site_id int NOT NULL REFERENCES prepay.site,
 	code text NOT NULL CONSTRAINT agent_code_form CHECK (prepay.is_code(code)),
 	role_name name,
+	payment_listen text CONSTRAINT agent_payment_listen_loopback
+		CHECK (payment_listen ~ '^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\]):\d{1,5}$'),
 	created_at timestamptz NOT NULL DEFAULT prepay.now(),
 	state text NOT NULL DEFAULT 'never' CHECK (state IN ('never', 'ok', 'lost')),
 	state_since timestamptz,
