@@ -19,6 +19,7 @@ typedef struct Store Store;
 typedef struct Delivery Delivery;
 typedef struct Liaison Liaison;
 typedef struct Commands Commands;
+typedef struct PayFront PayFront;
 
 /*
  * Event priorities. At a grid point thousands of sockets are ready at once; the database
@@ -49,6 +50,7 @@ struct Agent
 	Delivery *delivery;
 	Liaison *liaison;
 	Commands *commands;
+	PayFront *pay_front; /* NULL with --once */
 };
 
 /*

@@ -13,6 +13,7 @@
 #include "delivery.h"
 #include "dispatch.h"
 #include "log.h"
+#include "pay_front.h"
 #include "poll.h"
 #include "store.h"
 #include "topology.h"
@@ -89,6 +90,7 @@ liaison_apply_plan(Agent *agent, json_t *plan)
 	}
 	take_zone(plan);
 	agent->trips_wanted = (int) json_integer_value(json_object_get(plan, "trips_per_minute"));
+	pay_front_listen(agent->pay_front, json_string_value(json_object_get(plan, "payment_listen")));
 	if (agent->revision != revision)
 		log_event(LEVEL_INFO, "plan_applied", "revision=%lld gateways=%d meters=%d",
 				  (long long) revision, agent->topology->gateway_count,

@@ -14,6 +14,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "notify.h"
+#include "pay_front.h"
 #include "poll.h"
 #include "probe.h"
 #include "store.h"
@@ -225,6 +226,8 @@ service_start(Service *service)
 	agent->names = names_new(agent->base);
 	agent->commands = dispatch_new(agent);
 	agent->delivery = delivery_new(agent);
+	if (!agent->once)
+		agent->pay_front = pay_front_new(agent);
 	agent->liaison = liaison_new(agent);
 	if (agent->config.metrics[0])
 		service->metrics = metrics_new(agent->base, agent->config.metrics, agent_gauges, agent);
@@ -259,6 +262,7 @@ service_end(Service *service)
 	topology_free(agent);
 	store_close(agent->store);
 	metrics_free(service->metrics);
+	pay_front_free(agent->pay_front);
 	liaison_free(agent->liaison);
 	delivery_free(agent->delivery);
 	dispatch_free(agent->commands);

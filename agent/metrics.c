@@ -66,6 +66,10 @@ static const struct
 	{ "writes_total", NULL, "Write requests sent to meters", &counters.writes },
 	{ "trips_braked_total", NULL, "Trips not carried out for their number",
 	  &counters.trips_braked },
+	{ "payment_messages_total", "result=\"accepted\"", "Messages of payment channels",
+	  &counters.pay_accepted },
+	{ "payment_messages_total", "result=\"refused\"", NULL, &counters.pay_refused },
+	{ "payment_messages_total", "result=\"failed\"", NULL, &counters.pay_failed },
 };
 
 void

@@ -62,6 +62,10 @@ typedef struct Counters
 	uint64_t commands_expired;
 	uint64_t writes;
 	uint64_t trips_braked; /* not carried out for their number */
+
+	uint64_t pay_accepted;
+	uint64_t pay_refused;
+	uint64_t pay_failed;
 	Histogram command_seconds; /* taken to outcome */
 } Counters;
 
