@@ -72,7 +72,7 @@ INSERT INTO exempt SELECT t, NULL, why FROM (VALUES
 	('set-up: plain tables that people change as they like; what is rated by them is rated anew, what is dated is in proven tables',
 		'{installation,site,setting,place,energy_share,operator_site,holiday,meter_model,agent,gateway,meter,supply_policy,switch_schedule,receipt_template,message_template}'::text[]),
 	('names and terms of people; each change is a row of operator_log, which is proven', '{account}'),
-	('contact, commands, alarms and messages: neither money nor energy', '{agent_spool,gateway_state,contact_check,alarm,meter_control,meter_watch,command,command_batch,trip_brake,trip_confirmation,notification}'),
+	('contact, commands, alarms and messages: neither money nor energy', '{agent_spool,agent_absence,gateway_state,contact_check,alarm,meter_control,meter_watch,command,command_batch,trip_brake,trip_confirmation,notification}'),
 	('which part of a proven balance is in a meter: added up against entries and commands, see metermode', '{meter_purse,purse_move}'),
 	('work to do: a row too many rates an account again, a row too few leaves a difference that is seen', '{rerate_queue}'),
 	('what tick() compares holidays with: a wrong row has accounts rated again', '{rated_holiday}'),
