@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/hsearch.h"
@@ -42,49 +43,89 @@ typedef struct Setting
 	const char *absent;	 /* default; NULL: none */
 	const char *choices; /* SETTING_CHOICE: "a|b"; SETTING_NUMBER: "min..max" */
 	bool decides;		 /* a change may alter alarms or supply of every account */
+	const char *meaning;
 } Setting;
 
 static const Setting settings[] = {
-	{ "agent_trips_per_minute", SETTING_NUMBER, NULL, "1..1000", false },
-	{ "alarm1_amount", SETTING_MONEY, NULL, NULL, true },
-	{ "alarm2_amount", SETTING_MONEY, NULL, NULL, true },
-	{ "alarm_margin", SETTING_MONEY, "0", NULL, true },
-	{ "alarm_phones", SETTING_PHONES, NULL, NULL, false },
-	{ "balance_tolerance", SETTING_MONEY, "1", NULL, false },
-	{ "clock_correct_above", SETTING_INTERVAL, NULL, NULL, false },
-	{ "clock_correct_hours", SETTING_HOURS, NULL, NULL, false },
-	{ "clock_correct_max", SETTING_INTERVAL, "5 minutes", NULL, false },
-	{ "clock_drift_alarm", SETTING_INTERVAL, "2 minutes", NULL, false },
-	{ "clock_drift_limit", SETTING_INTERVAL, "5 minutes", NULL, false },
-	{ "credit_limit", SETTING_MONEY, "0", NULL, true },
-	{ "emergency_credit", SETTING_MONEY, "0", NULL, true },
-	{ "escalate_after", SETTING_INTERVAL, NULL, NULL, false },
-	{ "escalation_phones", SETTING_PHONES, NULL, NULL, false },
-	{ "grace_hours", SETTING_NUMBER, "0", "0..8760", true },
-	{ "hoarding_cap", SETTING_MONEY, NULL, NULL, false },
-	{ "language", SETTING_CHOICE, "zh", "zh|en", false },
-	{ "message_channel", SETTING_CHOICE, "sms", "sms|webhook", false },
-	{ "min_sale", SETTING_MONEY, NULL, NULL, false },
-	{ "notice_max_hours", SETTING_NUMBER, "48", "0..8760", true },
-	{ "off_command_ttl", SETTING_INTERVAL, "15 minutes", NULL, false },
-	{ "overload_duration", SETTING_INTERVAL, NULL, NULL, false },
-	{ "overload_restore_delay", SETTING_INTERVAL, "5 minutes", NULL, false },
-	{ "overload_restores", SETTING_NUMBER, "3", "0..100", false },
-	{ "overload_samples", SETTING_NUMBER, "2", "1..100", false },
-	{ "password_classes", SETTING_NUMBER, "3", "1..4", false },
-	{ "password_days", SETTING_NUMBER, NULL, "1..3650", false },
-	{ "password_history", SETTING_NUMBER, "5", "0..24", false },
-	{ "password_min_length", SETTING_NUMBER, "12", "8..128", false },
-	{ "poll_interval", SETTING_INTERVAL, "30 minutes", NULL, false },
-	{ "power_limit_kw", SETTING_NUMBER, NULL, "0..1000000", false },
-	{ "quiet_hours", SETTING_HOURS, NULL, NULL, false },
-	{ "sale_fee_percent", SETTING_NUMBER, "0", "0..100", false },
-	{ "seal_delay", SETTING_INTERVAL, "36 hours", NULL, false },
-	{ "spike_margin", SETTING_NUMBER, "1.2", "1..100", false },
-	{ "stale_max_days", SETTING_NUMBER, "7", "0..366", true },
-	{ "tariff", SETTING_TEXT, NULL, NULL, false },
-	{ "trip_limit_per_minute", SETTING_NUMBER, NULL, "0..100000", false },
-	{ "vacant_supply", SETTING_CHOICE, "off", "on|off", true },
+	{ "agent_trips_per_minute", SETTING_NUMBER, NULL, "1..1000", false,
+	  "Trips an agent carries out in a minute, whoever orders them; empty: a tenth of its meters, at most 60." },
+	{ "alarm1_amount", SETTING_MONEY, NULL, NULL, true,
+	  "Balance below which the first alarm rises (一级报警金额)." },
+	{ "alarm2_amount", SETTING_MONEY, NULL, NULL, true,
+	  "Balance below which the second alarm rises (二级报警金额)." },
+	{ "alarm_margin", SETTING_MONEY, "0", NULL, true,
+	  "How far above its threshold a balance must be for an alarm to end (报警回差)." },
+	{ "alarm_phones", SETTING_PHONES, NULL, NULL, false,
+	  "Phones that hear of every alarm of the site, parted by , or ; (报警电话)." },
+	{ "balance_tolerance", SETTING_MONEY, "1", NULL, false,
+	  "How far the balance in a meter that keeps its own money may be off before the alarm balance_mismatch." },
+	{ "clock_correct_above", SETTING_INTERVAL, NULL, NULL, false,
+	  "Drift of a meter's clock from which tick() sets it; empty: never (对时)." },
+	{ "clock_correct_hours", SETTING_HOURS, NULL, NULL, false,
+	  "Local hours in which meters' clocks may be set, like 01:00-05:00; empty: any." },
+	{ "clock_correct_max", SETTING_INTERVAL, "5 minutes", NULL, false,
+	  "Drift above which a clock is not set but left to a person." },
+	{ "clock_drift_alarm", SETTING_INTERVAL, "2 minutes", NULL, false,
+	  "Drift of a meter's clock from which the alarm clock_drift rises." },
+	{ "clock_drift_limit", SETTING_INTERVAL, "5 minutes", NULL, false,
+	  "How far in the future a reading may be before it is held for review." },
+	{ "credit_limit", SETTING_MONEY, "0", NULL, true,
+	  "What an account may owe before its supply ends (透支金额)." },
+	{ "emergency_credit", SETTING_MONEY, "0", NULL, true,
+	  "Credit that keeps supply on once it is activated (应急电费)." },
+	{ "escalate_after", SETTING_INTERVAL, NULL, NULL, false,
+	  "Time after which an alarm nobody acknowledged goes to escalation_phones; empty: never." },
+	{ "escalation_phones", SETTING_PHONES, NULL, NULL, false,
+	  "Phones that hear of what nobody acknowledged, parted by , or ;." },
+	{ "grace_hours", SETTING_NUMBER, "0", "0..8760", true,
+	  "Hours after its notice before a crossing by backlog or correction cuts (宽限)." },
+	{ "hoarding_cap", SETTING_MONEY, NULL, NULL, false,
+	  "Highest balance a sale may lead to; empty: none (囤积上限)." },
+	{ "language", SETTING_CHOICE, "zh", "zh|en", false,
+	  "Language of messages and receipts where an account has none." },
+	{ "message_channel", SETTING_CHOICE, "sms", "sms|webhook", false,
+	  "How messages go: sms by Gammu, or webhook by a worker." },
+	{ "min_sale", SETTING_MONEY, NULL, NULL, false, "Smallest sale; empty: none (最小购电金额)." },
+	{ "notice_max_hours", SETTING_NUMBER, "48", "0..8760", true,
+	  "Hours for which a cut waits at most for its message to be delivered." },
+	{ "off_command_ttl", SETTING_INTERVAL, "15 minutes", NULL, false,
+	  "Time after which a trip that was not carried out expires." },
+	{ "overload_duration", SETTING_INTERVAL, NULL, NULL, false,
+	  "Time over which readings must lie above the limit; empty: none (过载持续时间)." },
+	{ "overload_restore_delay", SETTING_INTERVAL, "5 minutes", NULL, false,
+	  "Time after which supply comes back after an overload (过载恢复延时)." },
+	{ "overload_restores", SETTING_NUMBER, "3", "0..100", false,
+	  "How often supply comes back before the meter is locked (过载恢复次数)." },
+	{ "overload_samples", SETTING_NUMBER, "2", "1..100", false,
+	  "Readings in a row above the limit that trip (过载判定次数)." },
+	{ "password_classes", SETTING_NUMBER, "3", "1..4", false,
+	  "Kinds of characters an operator's password needs: lower, upper, digit, other." },
+	{ "password_days", SETTING_NUMBER, NULL, "1..3650", false,
+	  "Days after which an operator's password expires; empty: never." },
+	{ "password_history", SETTING_NUMBER, "5", "0..24", false,
+	  "Passwords before the present one that may not come back." },
+	{ "password_min_length", SETTING_NUMBER, "12", "8..128", false,
+	  "Characters an operator's password needs." },
+	{ "poll_interval", SETTING_INTERVAL, "30 minutes", NULL, false,
+	  "How often meters are read where their gateway says nothing (抄表间隔)." },
+	{ "power_limit_kw", SETTING_NUMBER, NULL, "0..1000000", false,
+	  "Overload threshold in kW, after the ratio, where a meter has none (过载功率)." },
+	{ "quiet_hours", SETTING_HOURS, NULL, NULL, false,
+	  "Local hours in which alarm1 and alarm2 send no message, like 22:00-07:00 (免打扰)." },
+	{ "sale_fee_percent", SETTING_NUMBER, "0", "0..100", false,
+	  "Service fee taken out of what is tendered, in percent (手续费)." },
+	{ "seal_delay", SETTING_INTERVAL, "36 hours", NULL, false,
+	  "Time after which a day is sealed though readings are missing." },
+	{ "spike_margin", SETTING_NUMBER, "1.2", "1..100", false,
+	  "Factor over rated_kw above which a step of the register is held for review." },
+	{ "stale_max_days", SETTING_NUMBER, "7", "0..366", true,
+	  "Days for which stale data protects from a cut at most." },
+	{ "tariff", SETTING_TEXT, NULL, NULL, false,
+	  "Tariff of meters that have none by themselves, their account or place (默认电价)." },
+	{ "trip_limit_per_minute", SETTING_NUMBER, NULL, "0..100000", false,
+	  "Automatic trips in a minute above which all wait for confirm_trips(); empty: none (批量拉闸限制)." },
+	{ "vacant_supply", SETTING_CHOICE, "off", "on|off", true,
+	  "Whether meters without an account have supply (空置供电)." },
 };
 
 /*
@@ -102,6 +143,7 @@ typedef struct KnownSettings
 } KnownSettings;
 
 PG_FUNCTION_INFO_V1(prepay_set_setting);
+PG_FUNCTION_INFO_V1(prepay_known_settings);
 
 static const Setting *
 find_setting(const char *name)
@@ -286,7 +328,7 @@ setting_check(const Site *site, const char *name, const char *value)
 			appendStringInfo(&list, "%s%s", i ? ", " : "", settings[i].name);
 		ereport(ERROR, (errcode(ERRCODE_PP_BAD_SETTING), errmsg("there is no setting \"%s\"", name),
 						errdetail("Settings: %s.", list.data),
-						errhint("Settings are listed in the README.")));
+						errhint("SELECT * FROM prepay.settings says what each means.")));
 	}
 	if (value == NULL)
 		return;
@@ -374,4 +416,34 @@ prepay_set_setting(PG_FUNCTION_ARGS)
 		energy_expected(site_get(site_id));
 	db_leave(&session);
 	PG_RETURN_VOID();
+}
+
+/* known_settings() → name, kind, default, range and meaning of every setting. For the view. */
+Datum
+prepay_known_settings(PG_FUNCTION_ARGS)
+{
+	static const char *const kind[] = {
+		[SETTING_MONEY] = "money",	 [SETTING_NUMBER] = "number", [SETTING_INTERVAL] = "interval",
+		[SETTING_CHOICE] = "choice", [SETTING_PHONES] = "phones", [SETTING_HOURS] = "hours",
+		[SETTING_TEXT] = "text",
+	};
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < lengthof(settings); i++)
+	{
+		const Setting *setting = &settings[i];
+		const char *text[] = { setting->name, kind[setting->kind], setting->absent,
+							   setting->choices, setting->meaning };
+		Datum values[lengthof(text)];
+		bool nulls[lengthof(text)];
+
+		for (int c = 0; c < lengthof(text); c++)
+		{
+			nulls[c] = text[c] == NULL;
+			values[c] = text[c] ? CStringGetTextDatum(text[c]) : (Datum) 0;
+		}
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
 }

@@ -6,6 +6,9 @@ COMMENT ON FUNCTION prepay.create_site(text, text, text, text) IS 'Create a site
 CREATE FUNCTION prepay.set_setting(site text, name text, value text) RETURNS void
 	AS 'MODULE_PATHNAME', 'prepay_set_setting' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION prepay.set_setting(text, text, text) IS 'Set a setting of a site; NULL takes it back to its default.';
+CREATE FUNCTION prepay.known_settings(OUT name text, OUT kind text, OUT default_value text, OUT range text, OUT meaning text) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'prepay_known_settings' LANGUAGE C IMMUTABLE ROWS 40;
+COMMENT ON FUNCTION prepay.known_settings() IS 'Every setting there is; see the view settings.';
 
 CREATE FUNCTION prepay.define_tariff(code text, definition jsonb, valid_from timestamptz DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS int
 	AS 'MODULE_PATHNAME', 'prepay_define_tariff' LANGUAGE C VOLATILE;

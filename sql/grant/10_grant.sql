@@ -79,3 +79,6 @@ GRANT SELECT ON prepay.supply_policy, prepay.switch_schedule
 GRANT INSERT, UPDATE, DELETE ON prepay.supply_policy, prepay.switch_schedule TO prepay_admin, prepay_supervisor;
 GRANT EXECUTE ON FUNCTION prepay.xlsx(text)
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
+GRANT SELECT ON prepay.settings TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;
+GRANT EXECUTE ON FUNCTION prepay.known_settings()
+	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;

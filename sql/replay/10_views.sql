@@ -199,3 +199,12 @@ FROM prepay.site s
 		FROM prepay.meter d JOIN prepay.meter_state n USING (site_id, meter_id)
 		WHERE d.site_id = g.site_id AND d.gateway_id = g.gateway_id) m
 WHERE prepay.my_site(s.site_id);
+
+-- 参数设置: every setting of every site, set or not.
+CREATE OR REPLACE VIEW prepay.settings AS
+SELECT s.code AS site, k.name, COALESCE(v.value, k.default_value) AS value, v.name IS NULL AS is_default, k.default_value, k.kind, k.range,
+	k.meaning, v.set_at, v.set_by
+FROM prepay.site s
+	CROSS JOIN prepay.known_settings() k
+	LEFT JOIN prepay.setting v ON v.site_id = s.site_id AND v.name = k.name
+WHERE prepay.my_site(s.site_id);

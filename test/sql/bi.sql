@@ -19,3 +19,10 @@ HAVING count(DISTINCT t.typcategory) > 1 ORDER BY 1;
 SELECT r.relname, a.attname, col_description(r.oid, a.attnum) AS comment FROM report r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0
 WHERE (a.attname ~ 'kwh' AND col_description(r.oid, a.attnum) !~ 'kWh' OR a.attname ~ '(^|_)kw$' AND col_description(r.oid, a.attnum) !~ 'kW')
 ORDER BY 1, 2;
+-- Every setting says what it means, and what a setting can be.
+SELECT name, kind FROM prepay.known_settings() WHERE meaning IS NULL OR meaning !~ '\.$' OR kind = 'choice' AND range IS NULL;
+SELECT prepay.create_site('town', 'Town', 'Asia/Shanghai') AS site;
+SELECT prepay.set_setting('town', 'hoarding_cap', '2000');
+SELECT name, value, is_default, default_value, kind, range FROM prepay.settings WHERE name IN ('hoarding_cap', 'language', 'seal_delay', 'min_sale') ORDER BY name;
+\set VERBOSITY sqlstate
+SELECT prepay.set_setting('town', 'hording_cap', '2000');
