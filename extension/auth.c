@@ -6,6 +6,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "tenant_identity.h"
 #include "watch.h"
 
 PG_FUNCTION_INFO_V1(prepay_my_site);
@@ -194,7 +195,14 @@ auth_operator(void)
 		Oid front = get_role_oid("prepay_authenticator", true);
 
 		if (OidIsValid(front) && is_member_of_role_nosuper(login, front))
+		{
+			char *account =
+				role == get_role_oid("prepay_tenant", true) ? tenant_claimed_account() : NULL;
+
+			if (account)
+				return psprintf("account:%s", account);
 			login = role;
+		}
 	}
 	return GetUserNameFromId(login, false);
 }

@@ -38,7 +38,8 @@ extern bool auth_has_site(Oid caller, int32 site_id);
 extern void auth_require_agent(Oid caller, int32 site_id, const char *agent);
 /*
  * Who is written down as having done it: the role that logged in, whatever SET ROLE it did;
- * for a login of prepay_authenticator, which serves many people, the role it has become.
+ * for a login of prepay_authenticator, which serves many people, the role it has become, and
+ * of tenants, who share theirs, the account ("account:A1").
  */
 extern char *auth_operator(void);
 

@@ -55,14 +55,16 @@ void
 comment_apply(const char *catalogue)
 {
 	static DbQuery query = {
-		"SELECT c.relname, c.relkind::text, NULL FROM pg_catalog.pg_class c"
-		" WHERE c.relnamespace = 'prepay'::regnamespace AND c.relkind IN ('r', 'p', 'v')"
+		"SELECT c.relname, c.relkind::text, NULL, c.relnamespace::regnamespace::text"
+		" FROM pg_catalog.pg_class c WHERE c.relnamespace IN ("
+		" 'prepay'::regnamespace, 'prepay_api'::regnamespace) AND c.relkind IN ('r', 'p', 'v')"
 		" AND NOT c.relispartition"
-		" UNION ALL SELECT c.relname, c.relkind::text, a.attname FROM pg_catalog.pg_class c"
+		" UNION ALL SELECT c.relname, c.relkind::text, a.attname,"
+		" c.relnamespace::regnamespace::text FROM pg_catalog.pg_class c"
 		" JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
 		" AND NOT a.attisdropped"
-		" WHERE c.relnamespace = 'prepay'::regnamespace AND c.relkind IN ('r', 'p', 'v')"
-		" AND NOT c.relispartition",
+		" WHERE c.relnamespace IN ('prepay'::regnamespace, 'prepay_api'::regnamespace)"
+		" AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition",
 		0
 	};
 	HTAB *table = read_catalogue(catalogue);
@@ -75,16 +77,18 @@ comment_apply(const char *catalogue)
 		char *relation = SPI_getvalue(rows->vals[i], rows->tupdesc, 1);
 		char *kind = SPI_getvalue(rows->vals[i], rows->tupdesc, 2);
 		char *column = SPI_getvalue(rows->vals[i], rows->tupdesc, 3);
+		char *schema = SPI_getvalue(rows->vals[i], rows->tupdesc, 4);
 		const char *text = find_comment(table, relation, column);
 
 		if (text == NULL)
 			continue;
 		if (column)
-			db_execute(psprintf("COMMENT ON COLUMN prepay.%s.%s IS %s", quote_identifier(relation),
-								quote_identifier(column), quote_literal_cstr(text)));
+			db_execute(psprintf("COMMENT ON COLUMN %s.%s.%s IS %s", schema,
+								quote_identifier(relation), quote_identifier(column),
+								quote_literal_cstr(text)));
 		else
-			db_execute(psprintf("COMMENT ON %s prepay.%s IS %s", *kind == 'v' ? "VIEW" : "TABLE",
-								quote_identifier(relation), quote_literal_cstr(text)));
+			db_execute(psprintf("COMMENT ON %s %s.%s IS %s", *kind == 'v' ? "VIEW" : "TABLE",
+								schema, quote_identifier(relation), quote_literal_cstr(text)));
 	}
 	hash_destroy(table);
 }

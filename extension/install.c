@@ -200,8 +200,8 @@ prepay_install(PG_FUNCTION_ARGS)
 	lock_install();
 	create_roles();
 	check_roles();
-	db_execute("GRANT USAGE, CREATE ON SCHEMA prepay TO prepay_owner");
-	db_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA prepay TO prepay_owner");
+	db_execute("GRANT USAGE, CREATE ON SCHEMA prepay, prepay_api TO prepay_owner");
+	db_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA prepay, prepay_api TO prepay_owner");
 	version = stored_version();
 	if (version > STORAGE_VERSION)
 		ereport(ERROR, (errcode(ERRCODE_PP_NOT_INSTALLED),

@@ -27,19 +27,6 @@ PG_FUNCTION_INFO_V1(prepay_create_operator);
 PG_FUNCTION_INFO_V1(prepay_drop_operator);
 PG_FUNCTION_INFO_V1(prepay_set_operator_password);
 
-static void
-check_name(const char *name)
-{
-	if (!code_is_valid(name) || strlen(name) >= NAMEDATALEN)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
-						errmsg("\"%s\" cannot be the name of an operator", name),
-						errhint("Use 1 to %d bytes without '/' and ':'.", NAMEDATALEN - 1)));
-	if (strncmp(name, "pg_", 3) == 0 || strncmp(name, "prepay_", 7) == 0 ||
-		strcmp(name, "public") == 0 || strcmp(name, "none") == 0)
-		ereport(ERROR, (errcode(ERRCODE_RESERVED_NAME), errmsg("the name \"%s\" is reserved", name),
-						errhint("Names that begin with pg_ or prepay_ are the system's.")));
-}
-
 static int
 group_list(FunctionCallInfo fcinfo, int i, const char ***group)
 {
@@ -173,7 +160,7 @@ prepay_create_operator(PG_FUNCTION_ARGS)
 	options_check(PG_GETARG_JSONB_P(4), known);
 	db_enter(&session);
 	auth_require(session.caller, MAY_CONFIGURE, 0, "manage operators");
-	check_name(name);
+	role_check_name(name);
 	n_group = group_list(fcinfo, 2, &group);
 	n_site = operator_sites(fcinfo, 3, &session, true, &site_id);
 	lock_install();
@@ -186,10 +173,10 @@ prepay_create_operator(PG_FUNCTION_ARGS)
 		TimestampTz valid_until;
 		char *verifier = take_password(&operator, site_id, n_site, password, &valid_until);
 
-		role_let_in(name, verifier, valid_until);
+		role_let_in(&operator_roles, name, verifier, valid_until);
 	}
 	for (i = 0; i < n_group; i++)
-		role_grant(name, group[i]);
+		role_grant(&operator_roles, name, group[i]);
 	operator_add_sites(&operator, site_id, n_site);
 	operator_log("create_operator", &operator, NULL,
 				 oplog_members("full_name", option_text(PG_GETARG_JSONB_P(4), "full_name"), "roles",
@@ -236,7 +223,7 @@ prepay_drop_operator(PG_FUNCTION_ARGS)
 
 		db_run_nulls(&query, args, reason ? NULL : "   n ");
 	}
-	role_shut_out(name);
+	role_shut_out(&operator_roles, name);
 	operator_take_sites(&operator, former.site_id, former.n_site);
 	operator_log("drop_operator", &former, before, oplog_members("reason", reason, NULL));
 	db_leave(&session);
@@ -271,7 +258,7 @@ prepay_set_operator_password(PG_FUNCTION_ARGS)
 	if (!own || !operator.known || operator.dropped)
 		operator_require(&session, name, &operator);
 	verifier = take_password(&operator, operator.site_id, operator.n_site, password, &valid_until);
-	role_set_password(name, verifier, valid_until);
+	role_set_password(&operator_roles, name, verifier, valid_until);
 	operator_log("set_operator_password", &operator, NULL, NULL);
 	db_leave(&session);
 	PG_RETURN_VOID();

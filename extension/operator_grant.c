@@ -70,7 +70,7 @@ prepay_grant_role(PG_FUNCTION_ARGS)
 				 errmsg("an agent can have no other group role"), errdetail("It has: %s.", groups),
 				 errhint("Make one operator for the agent and one for the person.")));
 	if (grant.group)
-		role_grant(grant.operator.name, grant.group);
+		role_grant(&operator_roles, grant.operator.name, grant.group);
 	operator_add_sites(&grant.operator, grant.site_id, grant.n_site);
 	end_grant(&grant, "grant_role", &grant.operator);
 	PG_RETURN_VOID();
@@ -86,7 +86,7 @@ prepay_revoke_role(PG_FUNCTION_ARGS)
 	begin_grant(&grant, fcinfo);
 	former = grant.operator;
 	if (grant.group)
-		role_revoke(grant.operator.name, grant.group);
+		role_revoke(&operator_roles, grant.operator.name, grant.group);
 	operator_take_sites(&grant.operator, grant.site_id, grant.n_site);
 	end_grant(&grant, "revoke_role", &former);
 	PG_RETURN_VOID();

@@ -12,10 +12,11 @@
 #include "site.h"
 
 #define MAX_PASSWORD_BYTES 256
+#define MIN_NAME_BYTES 4 /* shorter ones are in many words */
 #define MICRO 1000000
 
 /* An operator of no site: what a site has that sets nothing. */
-static const PasswordRules default_rules = { 12, 3, 0, 5 };
+static const PasswordRules default_rules = { 12, "password_min_length", 3, 0, 5 };
 
 /*
  * The clear text came in the text of the statement. What the server shows of a running
@@ -35,7 +36,7 @@ password_hide(const char *function)
 PasswordRules
 password_rules(const int32 *site_id, int n)
 {
-	PasswordRules rules = { 0 };
+	PasswordRules rules = { .length_setting = "password_min_length" };
 	int i;
 
 	if (n == 0)
@@ -53,6 +54,16 @@ password_rules(const int32 *site_id, int n)
 			rules.days = days;
 	}
 	return rules;
+}
+
+PasswordRules
+password_tenant_rules(const Site *site)
+{
+	return (PasswordRules){
+		.min_length = setting_micro(site, "tenant_password_min_length", 0) / MICRO,
+		.length_setting = "tenant_password_min_length",
+		.classes = setting_micro(site, "password_classes", 0) / MICRO,
+	};
 }
 
 static int
@@ -115,16 +126,23 @@ password_check(const PasswordRules *rules, const char *name, const char *passwor
 		refuse(psprintf("has more than %d bytes", MAX_PASSWORD_BYTES), "Choose a shorter one.");
 	if (pg_mbstrlen(password) < rules->min_length)
 		refuse(psprintf("has fewer than %d characters", rules->min_length),
-			   "Setting password_min_length says how long it must be.");
+			   psprintf("Setting %s says how long it must be.", rules->length_setting));
 	if (count_classes(password) < rules->classes)
 		refuse(psprintf("has fewer than %d of: lower case, upper case, digits, others",
 						rules->classes),
 			   "Setting password_classes says how many it must have.");
-	if (strstr(lower_case(password), lower_case(name)) != NULL)
-		refuse("contains the operator's name", "Choose another.");
+	if (strlen(name) >= MIN_NAME_BYTES && strstr(lower_case(password), lower_case(name)) != NULL)
+		refuse("contains the name it is for", "Choose another.");
 	if (was_used(rules, name, password))
 		refuse(psprintf("is one of the last %d", rules->history),
 			   "Setting password_history says how many may not come back.");
+}
+
+bool
+password_matches(const char *verifier, const char *password)
+{
+	return strlen(password) <= MAX_PASSWORD_BYTES &&
+		   scram_verify_plain_password("", password, verifier);
 }
 
 char *

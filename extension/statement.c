@@ -33,8 +33,10 @@
 #include "history.h"
 #include "jsonb_doc.h"
 #include "range.h"
+#include "tenant_identity.h"
 
 PG_FUNCTION_INFO_V1(prepay_statement);
+PG_FUNCTION_INFO_V1(prepay_my_statement);
 
 /* ---- entries ---- */
 
@@ -295,9 +297,9 @@ put_registers(Statement *statement)
 /* ---- all of it ---- */
 
 static void
-take_month(Statement *statement, FunctionCallInfo fcinfo)
+take_month(Statement *statement, FunctionCallInfo fcinfo, int arg)
 {
-	TimeRange month = range_month(statement->site, fcinfo, 1);
+	TimeRange month = range_month(statement->site, fcinfo, arg);
 
 	statement->first_day = month.first_day;
 	statement->end_day = month.end_day;
@@ -358,7 +360,27 @@ prepay_statement(PG_FUNCTION_ARGS)
 	auth_require(session.caller, MAY_READ, statement.account.site_id, "print a statement");
 	statement.site = site_get(statement.account.site_id);
 	statement.by_day = daily_option(PG_GETARG_JSONB_P(2));
-	take_month(&statement, fcinfo);
+	take_month(&statement, fcinfo, 1);
+	put_all(&statement);
+	db_leave(&session);
+	return (Datum) 0;
+}
+
+/* my_statement(month) → the same of the tenant's own account, summed up over the month. */
+Datum
+prepay_my_statement(PG_FUNCTION_ARGS)
+{
+	Statement statement = { .result = (ReturnSetInfo *) fcinfo->resultinfo };
+	DbSession session;
+	Tenant tenant;
+
+	InitMaterializedSRF(fcinfo, 0);
+	db_enter(&session);
+	tenant = tenant_require(&session);
+	statement.account =
+		(CodeTarget){ tenant.site_id, KIND_ACCOUNT, tenant.account_id, tenant.code };
+	statement.site = site_get(tenant.site_id);
+	take_month(&statement, fcinfo, 0);
 	put_all(&statement);
 	db_leave(&session);
 	return (Datum) 0;

@@ -8,6 +8,7 @@
 #include "lock.h"
 #include "reason.h"
 #include "relay.h"
+#include "tenant.h"
 
 PG_FUNCTION_INFO_V1(prepay_tenant_switch);
 
@@ -31,30 +32,11 @@ require_on(const Site *site, RelayMeter *meter)
 			 errhint("Remove the cause; an account without money has supply when it is paid.")));
 }
 
-/*
- * tenant_switch(site_id, meter_id, on) → supply now desired. A tenant's order is below all
- * others: off never opens a meter that is kept on, on closes only where the rest of the
- * decision is on. Raises PP010 for an unknown meter, PP060 where on is refused.
- */
-Datum
-prepay_tenant_switch(PG_FUNCTION_ARGS)
+const char *
+tenant_switch_meter(const Site *site, int32 meter_id, bool on)
 {
-	DbSession session;
-	const Site *site;
 	RelayMeter *meter;
-	int32 meter_id;
-	bool on;
-	const char *side;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("site, meter and on must be given")));
-	meter_id = PG_GETARG_INT32(1);
-	on = PG_GETARG_BOOL(2);
-	db_enter(&session);
-	auth_require(session.caller, MAY_DISPATCH, PG_GETARG_INT32(0), "switch for a tenant");
-	lock_site_shared(PG_GETARG_INT32(0));
-	site = site_get(PG_GETARG_INT32(0));
 	if (relay_peek(site, &meter_id, 1, site->now, &meter) != 1)
 		ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN), errmsg("there is no meter %d", meter_id),
 						errhint("See prepay.meter.")));
@@ -69,7 +51,27 @@ prepay_tenant_switch(PG_FUNCTION_ARGS)
 		require_on(site, meter);
 	relay_set_tenant(site, meter, !on);
 	decide_locked_meter(site, meter, 0);
-	side = supply_side_name(meter->desired);
+	return supply_side_name(meter->desired);
+}
+
+/*
+ * tenant_switch(site_id, meter_id, on) → supply now desired. A tenant's order is below all
+ * others: off never opens a meter that is kept on, on closes only where the rest of the
+ * decision is on. Raises PP010 for an unknown meter, PP060 where on is refused.
+ */
+Datum
+prepay_tenant_switch(PG_FUNCTION_ARGS)
+{
+	DbSession session;
+	const char *side;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("site, meter and on must be given")));
+	db_enter(&session);
+	auth_require(session.caller, MAY_DISPATCH, PG_GETARG_INT32(0), "switch for a tenant");
+	lock_site_shared(PG_GETARG_INT32(0));
+	side = tenant_switch_meter(site_get(PG_GETARG_INT32(0)), PG_GETARG_INT32(1), PG_GETARG_BOOL(2));
 	db_leave(&session);
 	if (side == NULL)
 		PG_RETURN_NULL();

@@ -16,7 +16,7 @@ DEMO=''
 CHECK='libcmocka-dev libipc-run-perl mbpoll openssl python3 python3-pymodbus
 	python3-serial-asyncio gammu-smsd socat weasyprint poppler-utils fonts-wqy-microhei libreoffice-calc-nogui python3-openpyxl
 	libreoffice-base-nogui libreoffice-sdbc-postgresql python3-uno odbc-postgresql python3-pyodbc
-	libpostgresql-jdbc-java openjdk-17-jdk-headless'
+	libpostgresql-jdbc-java openjdk-17-jdk-headless chromium chromium-driver python3-selenium python3-psycopg2'
 
 CREATE_CLUSTER=/etc/postgresql-common/createcluster.conf
 

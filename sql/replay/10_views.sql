@@ -124,8 +124,8 @@ WHERE prepay.my_site(s.site_id);
 
 -- States and colours: open green, alarm1 yellow, alarm2 orange, arrears red, unopened grey, lost
 -- purple, suspended blue, closed black.
-CREATE OR REPLACE VIEW prepay.account_status AS
-SELECT s.code AS site, a.code AS account, a.customer, p.code AS place, x.state,
+CREATE OR REPLACE VIEW prepay.account_status_all AS
+SELECT a.site_id, a.account_id, s.code AS site, a.code AS account, a.customer, p.code AS place, x.state,
 	prepay.state_color(x.state) AS color, round(t.posted_minor / 10::numeric ^ s.currency_decimals, s.currency_decimals)
 		- prepay.unposted(a.site_id, t.sealed_exact, t.tier_extra, t.tier_base, COALESCE(m.open_lines, '{}') || t.leaving_lines) AS balance, m.last_read_at, a.phone, s.currency,
 	m.meters, m.meters_cut, m.kw, round(t.posted_minor / 10::numeric ^ s.currency_decimals, s.currency_decimals) AS posted_balance,
@@ -148,8 +148,11 @@ FROM prepay.site s
 		WHEN t.alarm_level = 3 THEN 'arrears' WHEN t.alarm_level = 2 THEN 'alarm2'
 		WHEN t.alarm_level = 1 THEN 'alarm1'
 		WHEN NOT EXISTS (SELECT FROM prepay.ledger_entry f WHERE f.site_id = a.site_id
-			AND f.account_id = a.account_id AND f.balance_after > 0) THEN 'unopened' ELSE 'open' END AS state) x
-WHERE prepay.my_site(s.site_id);
+			AND f.account_id = a.account_id AND f.balance_after > 0) THEN 'unopened' ELSE 'open' END AS state) x;
+CREATE OR REPLACE VIEW prepay.account_status AS
+SELECT site, account, customer, place, state, color, balance, last_read_at, phone, currency, meters, meters_cut, kw, posted_balance,
+	sealed_through, opened_at, closed_at, place_name, debt, emergency_credit, emergency_exhausted
+FROM prepay.account_status_all WHERE prepay.my_site(site_id);
 
 CREATE OR REPLACE VIEW prepay.meter_status AS
 SELECT s.code AS site, m.code AS meter, a.code AS account, a.customer, p.code AS place, x.state,

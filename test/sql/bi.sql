@@ -3,8 +3,8 @@ SET client_min_messages = warning;
 DROP EXTENSION IF EXISTS pg_prepay CASCADE;
 CREATE EXTENSION pg_prepay;
 SELECT prepay.install() IS NOT NULL AS installed;
-CREATE TEMP VIEW report AS SELECT c.oid, c.relname FROM pg_class c WHERE c.relnamespace = 'prepay'::regnamespace
-	AND c.relkind = 'v' AND has_table_privilege('prepay_analyst', c.oid, 'SELECT');
+CREATE TEMP VIEW report AS SELECT c.oid, c.relname FROM pg_class c WHERE c.relkind = 'v'
+	AND (c.relnamespace = 'prepay'::regnamespace AND has_table_privilege('prepay_analyst', c.oid, 'SELECT') OR c.relnamespace = 'prepay_api'::regnamespace);
 -- No arrays, no json, no records in what an analyst sees.
 SELECT r.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM report r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0
 	JOIN pg_type t ON t.oid = a.atttypid
