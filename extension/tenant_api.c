@@ -8,11 +8,13 @@
 #include "account.h"
 #include "lock.h"
 #include "oplog.h"
+#include "pay.h"
 #include "tenant.h"
 #include "tenant_identity.h"
 
 PG_FUNCTION_INFO_V1(prepay_switch_my_meter);
 PG_FUNCTION_INFO_V1(prepay_change_my_data);
+PG_FUNCTION_INFO_V1(prepay_create_my_payment_order);
 
 /* Another account's meter is as unknown as one that does not exist. */
 static int32
@@ -109,4 +111,35 @@ prepay_change_my_data(PG_FUNCTION_ARGS)
 	account_set(site, tenant.account_id, changes, site->today);
 	db_leave(&session);
 	PG_RETURN_VOID();
+}
+
+/*
+ * create_payment_order(amount, channel, options) → payment_order. Raises 42501 and what the
+ * office's function of this name raises (pay_order.c).
+ */
+Datum
+prepay_create_my_payment_order(PG_FUNCTION_ARGS)
+{
+	DbSession session;
+	Tenant tenant;
+	CodeTarget account;
+	const Site *site;
+	PayOrder *order;
+	Datum result;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("amount and channel must be given")));
+	db_enter(&session);
+	tenant = tenant_require(&session);
+	lock_site_shared(tenant.site_id);
+	tenant = tenant_require_open(&session);
+	account = (CodeTarget){ tenant.site_id, KIND_ACCOUNT, tenant.account_id, tenant.code };
+	site = site_get(tenant.site_id);
+	order =
+		pay_order_create(site, &account, PG_GETARG_DATUM(0), text_to_cstring(PG_GETARG_TEXT_PP(1)),
+						 PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2));
+	result = pay_order_result(site, account.code, order, &session, fcinfo);
+	db_leave(&session);
+	PG_RETURN_DATUM(result);
 }

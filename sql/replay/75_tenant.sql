@@ -86,3 +86,12 @@ FROM prepay.tenant_accounts() t
 	JOIN prepay.site s USING (site_id)
 	JOIN prepay.alarm l USING (site_id, account_id)
 	LEFT JOIN prepay.meter m ON m.site_id = l.site_id AND m.meter_id = l.meter_id;
+
+CREATE OR REPLACE VIEW prepay_api.my_payment_orders WITH (security_barrier = true) AS
+SELECT s.code AS site, a.code AS account, o.order_no, o.created_at, o.channel, o.scene, o.amount, o.state, o.expires_at, o.paid_at,
+	e.receipt_no, s.currency
+FROM prepay.tenant_accounts() t
+	JOIN prepay.account a USING (site_id, account_id)
+	JOIN prepay.site s USING (site_id)
+	JOIN prepay.payment_order o USING (site_id, account_id)
+	LEFT JOIN prepay.ledger_entry e ON e.site_id = o.site_id AND e.account_id = o.account_id AND e.seq = o.seq;

@@ -176,10 +176,11 @@ function showMeters(meters) {
 
 function showOrder(order) {
 	const box = element("ordered");
-	const target = order.pay_url || "";
+	const request = order.request || {};
+	const target = request.headers || request.fields ? "" : request.url || "";
 	box.replaceChildren(make("p", `${text().ordered}: ${order.order_no}, ${order.amount}, ${text().channels[order.channel] || order.channel}`));
 	if (/^(https|weixin|alipays):\/\//.test(target)) {
-		const link = make("a", target);
+		const link = make("a", text().channels[order.channel] || order.channel);
 		link.href = target;
 		link.rel = "noreferrer";
 		box.append(link);
@@ -279,7 +280,8 @@ onSubmit("data", async form => {
 	notice(text().saved);
 });
 onSubmit("password", async form => {
-	await call("/rpc/change_my_password", { old_password: form.old_password.value, new_password: form.new_password.value });
+	if (String(await call("/rpc/change_my_password", { old_password: form.old_password.value, new_password: form.new_password.value })) !== "true")
+		throw new ApiError(text().wrong);
 	form.reset();
 	logOut();
 	notice(text().saved);

@@ -1,10 +1,15 @@
 -- Tenants: their own account through a front's token or as a role, and nothing else.
+\getenv srcdir PG_ABS_SRCDIR
+\set vectors :srcdir '/sql/pay_vectors.inc'
 SET client_min_messages = warning;
 SET datestyle = ISO;
 SET timezone = 'Asia/Shanghai';
 DROP EXTENSION IF EXISTS pg_prepay CASCADE;
 CREATE EXTENSION pg_prepay;
 SELECT prepay.install() IS NOT NULL AS installed;
+\set ECHO none
+\i :vectors
+\set ECHO all
 SET prepay.now = '2026-03-01 00:00+08';
 SELECT prepay.create_site('town', 'Town', 'Asia/Shanghai');
 SELECT prepay.define_tariff('home', '{"periods": ["peak", "valley"], "schedule": [{"slots": [["00:00", "valley"], ["08:00", "peak"], ["22:00", "valley"]]}], "prices": {"peak": 1, "valley": 0.4}}'), prepay.set_setting('town', 'tariff', 'home'),
@@ -102,6 +107,19 @@ SELECT prepay_api.change_my_data('call me', 'en');
 SELECT prepay_api.change_my_data('13911112222', 'fr');
 SELECT prepay_api.change_my_data(NULL, NULL);
 SELECT phone, language FROM prepay_api.my_account;
+
+-- ---- payment orders ----
+SELECT prepay_api.create_payment_order(50, 'alipay');
+RESET SESSION AUTHORIZATION;
+INSERT INTO prepay.payment_channel (site_id, channel, merchant_id, app_id, notify_url) VALUES (1, 'alipay', '2088000000000001', '2021000000000001', 'https://pay.example/pay/alipay');
+SELECT regexp_replace(prepay.set_payment_key('town', channel, name, value, serial), '[0-9a-fA-F]{16,}', '…', 'g') FROM pay_key WHERE channel = 'alipay' AND name = 'app_private_key';
+SET SESSION AUTHORIZATION regress_front;
+SET ROLE prepay_tenant;
+SELECT account, order_no ~ '^1P' AS number, amount, channel, scene, state, request ->> 'method' AS method, request ->> 'url' ~ '^https://.*sign=' AS signed FROM prepay_api.create_payment_order(50, 'alipay', '{"scene": "wap"}');
+SELECT prepay_api.create_payment_order(-50, 'alipay');
+SELECT prepay_api.create_payment_order(50, 'paypal');
+SELECT prepay_api.create_payment_order(50, NULL);
+SELECT account, amount, channel, scene, state, expires_at, paid_at, receipt_no FROM prepay_api.my_payment_orders;
 
 -- ---- the password: a new one ends what was issued before, at once ----
 SELECT prepay_api.change_my_password('wrong', 'Green kettle 9');
@@ -217,6 +235,7 @@ SET ROLE prepay_tenant;
 SELECT state, balance FROM prepay_api.my_account;
 SELECT kind, amount FROM prepay_api.my_recharges ORDER BY seq;
 SELECT prepay_api.switch_my_meter('M1', false);
+SELECT prepay_api.create_payment_order(50, 'alipay');
 SELECT prepay_api.change_my_data(NULL, NULL);
 RESET SESSION AUTHORIZATION;
 

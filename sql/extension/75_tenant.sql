@@ -45,3 +45,21 @@ COMMENT ON FUNCTION prepay_api.change_my_password(text, text) IS 'Change one''s 
 CREATE FUNCTION prepay_api.change_my_data(phone text, language text) RETURNS void
 	AS 'MODULE_PATHNAME', 'prepay_change_my_data' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION prepay_api.change_my_data(text, text) IS 'Change telephone and language (zh, en) of messages (修改资料); what is NULL is emptied.';
+
+CREATE TYPE prepay_api.payment_order AS (
+	site text,
+	account text,
+	order_no text,
+	channel text,
+	scene text,
+	amount numeric,
+	state text,
+	created_at timestamptz,
+	expires_at timestamptz,
+	request jsonb
+);
+COMMENT ON TYPE prepay_api.payment_order IS 'An order, and what the payer''s client sends (支付订单), as prepay.create_payment_order() gives it.';
+
+CREATE FUNCTION prepay_api.create_payment_order(amount numeric, channel text, options jsonb DEFAULT '{}') RETURNS prepay_api.payment_order
+	AS 'MODULE_PATHNAME', 'prepay_create_my_payment_order' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION prepay_api.create_payment_order(numeric, text, jsonb) IS 'An order to be paid by alipay, wechat or unionpay (充值下单) for one''s own account; options as prepay.create_payment_order() has them.';
