@@ -156,8 +156,8 @@ make_instance()
 	cp test/sim/prepay-sim test/sim/simctl "$work/test/sim/"
 	cp agent/prepayd "$work/agent/"
 	cp -R agent/profiles "$work/agent/prepayd.profiles"
-	cp -R sql/gammu.sql sql/grafana "$work/sql/"
-	cp -R test/bi "$work/test/"
+	cp -R sql/gammu.sql sql/grafana sql/web "$work/sql/"
+	cp -R test/bi test/web "$work/test/"
 	chmod -R a+rX "$work/test" "$work/agent" "$work/sql"
 }
 
