@@ -7,6 +7,7 @@ import sys
 import tempfile
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
@@ -21,7 +22,7 @@ for flag in ('--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic'
 options.add_experimental_option('prefs', {'intl.accept_languages': 'zh-CN,zh'})
 options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
 browser = webdriver.Chrome(service=Service('/usr/bin/chromedriver'), options=options)
-wait = WebDriverWait(browser, 60)
+wait = WebDriverWait(browser, 60, ignored_exceptions=[StaleElementReferenceException])
 
 
 def find(selector):
@@ -92,7 +93,7 @@ try:
     type_in('#order [name=amount]', '50.00')
     Select(find('#order [name=channel]')).select_by_value('alipay')
     find('#order button').click()
-    wait.until(lambda _: find('#ordered').is_displayed() or find('#notice').is_displayed())
+    wait.until(lambda _: find('#order button').is_enabled())
     say('order', '; '.join(row.split(' | ', 2)[2] for row in rows('orders')) or find('#notice').text)
     shot('pay')
     tab('alarms')
