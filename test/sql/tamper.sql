@@ -77,6 +77,7 @@ INSERT INTO exempt SELECT t, NULL, why FROM (VALUES
 	('work to do: a row too many rates an account again, a row too few leaves a difference that is seen', '{rerate_queue}'),
 	('what tick() compares holidays with: a wrong row has accounts rated again', '{rated_holiday}'),
 	('who may work here: each change is a row of operator_log, which is chained and anchored', '{operator,operator_password,log_in,operator_log_head}'),
+	('tenants: what logs in, changes are told in operator_log', '{tenant_login,tenant_secret}'),
 	('payments: orders and kept ones are held against proven postings (test pay), contracts and keys are told in operator_log, the rest are logs beside the money', '{payment_channel,payment_key,payment_notice,payment_order,payment_refund,payment_settlement,payment_unapplied}'),
 	('questions to a person; the verdict is a proven mark', '{reading_review}')) AS x (why, tables), unnest(tables) AS t;
 INSERT INTO exempt SELECT t, c, why FROM (VALUES
