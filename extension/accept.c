@@ -4,6 +4,7 @@
 
 #include "alarm.h"
 #include "db.h"
+#include "retention.h"
 
 #define USECS_PER_HOUR_E6 (INT64CONST(3600) * 1000000)
 
@@ -21,6 +22,8 @@ accept_value(const Site *site, const Meter *meter, const Reading *reading, int64
 		return "over_modulus";
 	if (reading->read_at > site->now + drift_limit_us)
 		return "future";
+	if (reading->read_at < site->kept_from)
+		return RETENTION_REASON;
 	return NULL;
 }
 

@@ -34,7 +34,8 @@
 #define ERRCODE_PP_RATED PP_ERRCODE('0', '3', '2')		  /* a dated fact that was rated already */
 #define ERRCODE_PP_METER_OWNED PP_ERRCODE('0', '4', '0')  /* meter belongs to an account */
 #define ERRCODE_PP_BAD_READING PP_ERRCODE('0', '4', '1')  /* reading refused */
-#define ERRCODE_PP_NOT_SHARED PP_ERRCODE('0', '4', '2')		/* public energy cannot be shared */
+#define ERRCODE_PP_NOT_SHARED PP_ERRCODE('0', '4', '2')	  /* public energy cannot be shared */
+#define ERRCODE_PP_DROPPED PP_ERRCODE('0', '4', '3')	  /* of a time whose readings are gone */
 #define ERRCODE_PP_IMMUTABLE PP_ERRCODE('0', '5', '0')	  /* append-only rows */
 #define ERRCODE_PP_SUPPLY_REFUSED PP_ERRCODE('0', '6', '0') /* supply decision forbids it */
 #define ERRCODE_PP_BAD_ACTION PP_ERRCODE('0', '6', '1')		/* unknown action or argument */

@@ -7,6 +7,7 @@
 #include "db.h"
 #include "energy.h"
 #include "rerate.h"
+#include "retention.h"
 
 int32
 owner_of(const Site *site, int32 meter_id, TimestampTz *since)
@@ -30,6 +31,7 @@ owner_require_past(const Site *site, TimestampTz effective)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("%s is not a time up to now", timestamptz_to_str(effective)),
 						errhint("Call this when it happens, or give the time when it happened.")));
+	retention_require(site, effective, "the change");
 }
 
 static void
@@ -192,7 +194,7 @@ static int
 find_concerned(const Site *site, int32 meter_id, TimestampTz instant, Concerned **concerned, int n)
 {
 	static DbQuery query = {
-		"SELECT o.account_id, p.read_at FROM (SELECT COALESCE((SELECT b.read_at"
+		"SELECT o.account_id, greatest(p.read_at, o.valid_from) FROM (SELECT COALESCE((SELECT b.read_at"
 		"  FROM prepay.reading_believed b WHERE b.site_id = $1 AND b.meter_id = $2"
 		"  AND b.read_at <= $3 AND b.mark IS DISTINCT FROM 'waiting'"
 		"  ORDER BY b.read_at DESC LIMIT 1), $3) AS read_at) p"

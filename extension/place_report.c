@@ -18,6 +18,7 @@
 #include "db.h"
 #include "energy.h"
 #include "range.h"
+#include "retention.h"
 
 #define PLACE_COLUMNS 7
 /* It is a row a day, with or without energy: a century of them. */
@@ -201,6 +202,7 @@ prepay_energy_by_place(PG_FUNCTION_ARGS)
 	auth_require(session.caller, MAY_READ, report.place.site_id, "see the energy of a place");
 	report.site = site_get(report.place.site_id);
 	report.range = range_of_args(report.site, fcinfo, 1);
+	retention_tell(report.site, report.range.from);
 	if (report.range.end_day - report.range.first_day > MAX_DAYS)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a report of %d days is too long",

@@ -70,8 +70,10 @@ static struct
 	{ "meter_term", 3, OF_METER, "meter_id", NULL, ROWS_OF("meter_term", "meter_id") },
 	{ "reading_correction", 4, OF_METER, "meter_id", NULL,
 	  ROWS_OF("reading_correction", "meter_id") },
+	{ "reading_kept", 2, OF_METER, "meter_id", NULL, ROWS_OF("reading_kept", "meter_id") },
 	{ "reading_mark", 3, OF_METER, "meter_id", NULL, ROWS_OF("reading_mark", "meter_id") },
 	{ "receipt_print", 4, OF_ACCOUNT, "account_id", NULL, ROWS_OF("receipt_print", "account_id") },
+	{ "retention", 2, OF_OTHER, NULL, NULL, ROWS_OF("retention", "0") },
 	{ "shift", 3, OF_OTHER, NULL, NULL, ROWS_OF("shift", "0") },
 	{ "tariff", 2, OF_OTHER, "tariff_id", NULL, ROWS_OF("tariff", "tariff_id") },
 	{ "tariff_assignment", 5, OF_OTHER, "target_id", NULL,
@@ -82,6 +84,18 @@ static struct
 };
 
 /* ---- one row ---- */
+
+/* In hex, whatever the session shows. */
+static char *
+bytes_text(const bytea *value)
+{
+	int n = VARSIZE_ANY_EXHDR(value);
+	char *text = palloc(2 * (Size) n + 3);
+
+	strcpy(text, "\\x");
+	text[2 + hex_encode(VARDATA_ANY(value), n, text + 2)] = '\0';
+	return text;
+}
 
 static char *
 column_text(HeapTuple row, TupleDesc desc, int column)
@@ -99,6 +113,8 @@ column_text(HeapTuple row, TupleDesc desc, int column)
 			return psprintf(INT64_FORMAT, DatumGetTimestampTz(value));
 		case DATEOID:
 			return psprintf("%d", DatumGetDateADT(value));
+		case BYTEAOID:
+			return bytes_text(DatumGetByteaPP(value));
 		default:
 			getTypeOutputInfo(SPI_gettypeid(desc, column), &output, &is_varlena);
 			return OidOutputFunctionCall(output, value);

@@ -13,6 +13,7 @@
 #include "db.h"
 #include "history.h"
 #include "range.h"
+#include "retention.h"
 
 #define HISTORY_COLUMNS 15
 #define READING_COLUMNS 12
@@ -40,6 +41,7 @@ take_ask(DbSession *session, FunctionCallInfo fcinfo, const char *what, MeterAsk
 	auth_require(session->caller, MAY_READ, ask->target.site_id, what);
 	ask->site = site_get(ask->target.site_id);
 	ask->range = range_of_args(ask->site, fcinfo, 1);
+	retention_tell(ask->site, ask->range.from);
 	/* A little earlier, so that the reading before one at the very begin is known, too. */
 	history_load_meters(ask->site, &ask->target.id, 1, ask->range.from - 1, ask->range.to,
 						&ask->history);

@@ -22,6 +22,7 @@
 #include "utils/date.h"
 
 #include "db.h"
+#include "retention.h"
 #include "seal.h"
 #include "tariff_store.h"
 
@@ -318,6 +319,9 @@ rerate_compute(const Site *site, const RerateAsk *ask, RerateResult *result)
 		history = &own;
 	}
 	n = history_terms(history, ask->account_id, &term);
+	for (i = 0; i < n; i++)
+		if (term[i].to > from && term[i].from < Min(site->kept_from, ask_until(ask)))
+			retention_require(site, from, "rating anew");
 	for (i = 0; i < n; i++)
 		if (term[i].to > from && term[i].from < ask_until(ask))
 			term_pieces(site, ask, history, &term[i], from, &pieces, result);

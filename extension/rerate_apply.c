@@ -299,6 +299,13 @@ rerate_account(RatingRun *run, Account *account, int32 from_day)
 	RerateResult result;
 	int32 first;
 
+	/* It was closed before all that can be rated anew. */
+	if (account->sealed_to < run->site->kept_day)
+	{
+		account->pieces.n = 0;
+		account->rerate_from = NO_RERATE;
+		return;
+	}
 	/* Entries and lines of this statement must be seen by the queries below. */
 	ledger_flush(&run->posting);
 	usage_flush(run->site, &run->usage);

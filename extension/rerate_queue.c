@@ -8,6 +8,7 @@
 
 #include "db.h"
 #include "rerate.h"
+#include "retention.h"
 #include "tariff_store.h"
 
 /* Accounts rated again at once by the call that made it necessary; tick() does the rest. */
@@ -118,6 +119,9 @@ rerate_judge(const Site *site, const Meter *meter, const Reading *reading, bool 
 		else if (!anew)
 			reason = judge_step(site, meter, &neighbour[i], &own, spike_margin_e6);
 	*from_day = site_local_day(site, day_of);
+	/* As it is now: the rows were read under a lock that drop_readings() waits for. */
+	if (reason == NULL && *from_day < site_get(site->site_id)->kept_day)
+		reason = RETENTION_REASON;
 	return reason;
 }
 
@@ -386,8 +390,9 @@ rerate_work(const Site *site, int max)
 	for (i = 0; i < found; i++)
 		for (k = 0; k < n; k++)
 			if (account_id[k] == account[i].account_id)
-				rerate_account(&run, &account[i],
-							   begin_of_intervals(site, account_id[k], from_day[k]));
+				rerate_account(
+					&run, &account[i],
+					Max(begin_of_intervals(site, account_id[k], from_day[k]), site->kept_day));
 	rating_finish(&run, account, found);
 	return n;
 }

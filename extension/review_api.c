@@ -18,6 +18,7 @@
 #include "lock.h"
 #include "oplog.h"
 #include "rerate.h"
+#include "retention.h"
 
 PG_FUNCTION_INFO_V1(prepay_resolve_review);
 PG_FUNCTION_INFO_V1(prepay_correct_reading);
@@ -134,6 +135,7 @@ believe_first(const Site *site, const Meter *meter, const Review *review, const 
 		first->tou.n = 0;
 	fault =
 		held_judge(site, meter, first, verdict->anew || strcmp(review->reason, "spike") == 0, &day);
+	retention_refuse(site, fault);
 	if (fault)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -159,9 +161,12 @@ finish_review(const Site *site, const Review *review, const Verdict *verdict, co
 		6,
 		{ INT4OID, INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID }
 	};
-	Datum args[] = { Int32GetDatum(site->site_id), Int64GetDatum(review->review_id),
-					 TimestampTzGetDatum(site->now), CStringGetTextDatum(verdict->name),
-					 db_text_datum(note), CStringGetTextDatum(auth_operator()) };
+	Datum args[] = { Int32GetDatum(site->site_id),
+					 Int64GetDatum(review->review_id),
+					 TimestampTzGetDatum(site->now),
+					 CStringGetTextDatum(verdict->name),
+					 db_text_datum(note),
+					 CStringGetTextDatum(auth_operator()) };
 
 	db_run_nulls(&query, args, note ? NULL : "    n ");
 }
@@ -216,8 +221,9 @@ prepay_resolve_review(PG_FUNCTION_ARGS)
 	}
 	if (day != NO_RERATE)
 		held_rate(site, review.meter_id, day);
-	oplog_note(site_id, "resolve_review", psprintf("review:" INT64_FORMAT, review.review_id), NULL,
-			   oplog_members("reason", review.reason, "verdict", verdict->name, "note", note, NULL));
+	oplog_note(
+		site_id, "resolve_review", psprintf("review:" INT64_FORMAT, review.review_id), NULL,
+		oplog_members("reason", review.reason, "verdict", verdict->name, "note", note, NULL));
 	db_leave(&session);
 	PG_RETURN_VOID();
 }
@@ -256,6 +262,7 @@ corrected(const Site *site, const Meter *meter, const char *code, TimestampTz re
 	memset(reading, 0, sizeof(*reading));
 	reading->meter_id = meter->meter_id;
 	reading->read_at = read_at;
+	retention_require(site, read_at, "the correction");
 	if (db_run(&query, args) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_PP_BAD_READING),
@@ -335,6 +342,7 @@ prepay_correct_reading(PG_FUNCTION_ARGS)
 	mark = mark_of(site, &reading, &review_id);
 	anew = mark && (strcmp(mark, "baseline") == 0 || strcmp(mark, "rollover") == 0);
 	fault = held_judge(site, meter, &reading, anew, &day);
+	retention_refuse(site, fault);
 	if (fault)
 		ereport(ERROR, (errcode(ERRCODE_PP_BAD_READING),
 						errmsg("%s kWh does not fit (%s)", numeric_text(PG_GETARG_DATUM(2)), fault),

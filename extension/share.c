@@ -41,6 +41,7 @@
 #include "range.h"
 #include "rate.h"
 #include "rating.h"
+#include "retention.h"
 #include "vend.h"
 
 #define SHARE_COLUMNS 17
@@ -162,6 +163,7 @@ master_energy(const Share *share)
 static void
 measure(Share *share)
 {
+	retention_require(share->site, share->month.from, "the month");
 	share->master_wh = master_energy(share);
 	share->sub_wh = share->whole ? place_energy(share->site, share->place_id,
 												share->month.first_day, share->month.end_day)

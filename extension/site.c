@@ -86,10 +86,25 @@ known_site(int32 site_id)
 	return known;
 }
 
+void
+site_keep_from(Site *site, TimestampTz dropped_before)
+{
+	site->dropped_before = site->kept_from = dropped_before;
+	site->kept_day = PG_INT32_MIN;
+	if (dropped_before == DT_NOBEGIN)
+		return;
+	site->kept_day = site_local_day(site, dropped_before);
+	if (cal_day_start(site->zone, site->kept_day) < dropped_before)
+		site->kept_day++;
+	site->kept_from = cal_day_start(site->zone, site->kept_day);
+}
+
 static void
 read_site(int32 site_id, Site *site)
 {
-	static DbQuery query = { "SELECT code, timezone, currency, currency_decimals::int4, revision"
+	static DbQuery query = { "SELECT code, timezone, currency, currency_decimals::int4, revision,"
+							 " (SELECT max(r.kept_from) FROM prepay.retention r"
+							 "  WHERE r.site_id = $1)"
 							 " FROM prepay.site WHERE site_id = $1",
 							 1,
 							 { INT4OID } };
@@ -112,11 +127,13 @@ read_site(int32 site_id, Site *site)
 	strlcpy(site->currency, db_text(0, 3), sizeof(site->currency));
 	site->decimals = db_int32(0, 4);
 	site->revision = db_int64(0, 5);
+	site->dropped_before = db_time_or(0, 6, DT_NOBEGIN);
 	site->zone = zone_get(zone);
 	if (site->zone == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("site \"%s\" has the unknown time zone \"%s\"", site->code, zone),
 						errhint("Install the time zone data this site was created with.")));
+	site_keep_from(site, site->dropped_before);
 	site->known_since = known_since;
 }
 

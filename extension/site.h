@@ -20,6 +20,9 @@ typedef struct Site
 	uint64
 		known_since; /* what is derived from this reading of the row holds while it is the same */
 	const CalZone *zone;
+	TimestampTz dropped_before; /* readings are gone up to here, see retention.c */
+	TimestampTz kept_from;		/* begin of kept_day */
+	int32 kept_day;				/* first local day that can be rated anew */
 	uint64 statement; /* grows with each site_get(): marks what is read once a statement */
 	int32 today;	  /* local day of the business clock */
 	TimestampTz now;  /* business clock */
@@ -30,6 +33,8 @@ typedef struct Site
  * transaction; with the site's lock it is the site as committed last.
  */
 extern const Site *site_get(int32 site_id);
+/* Let a copy of the site be as if readings were dropped up to here. */
+extern void site_keep_from(Site *site, TimestampTz dropped_before);
 /* Something rating or the agents depend on has changed. */
 extern void site_touch(int32 site_id);
 extern int32 site_local_day(const Site *site, TimestampTz instant);

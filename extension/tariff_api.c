@@ -14,6 +14,7 @@
 #include "jsonb_doc.h"
 #include "lock.h"
 #include "rerate.h"
+#include "retention.h"
 #include "state.h"
 #include "tariff_api.h"
 #include "tariff_store.h"
@@ -212,6 +213,8 @@ prepay_define_tariff(PG_FUNCTION_ARGS)
 						   pstrdup(timestamptz_to_str(site->now))),
 				 errhint("To price past energy again, give options "
 						 "'{\"retroactive\": true}'.")));
+	if (version > 0 && !TIMESTAMP_NOT_FINITE(valid_from))
+		retention_require(site, valid_from, "the new version");
 	holiday_adopt(site, tariff->calendar);
 	{
 		Datum args[] = { Int32GetDatum(site_id),
@@ -268,6 +271,8 @@ prepay_assign_tariff(PG_FUNCTION_ARGS)
 					 ? tariff_first_assignment(site, code_kind_name(target.kind), target.id)
 					 : PG_GETARG_TIMESTAMPTZ(2);
 	require_begin(valid_from);
+	if (!TIMESTAMP_NOT_FINITE(valid_from))
+		retention_require(site, valid_from, "the assignment");
 	tariff_assign(site, code_kind_name(target.kind), target.id, tariff_id, valid_from);
 	site_touch(target.site_id);
 	rerate_queue_target(site, code_kind_name(target.kind), target.id, valid_from);

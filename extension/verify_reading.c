@@ -20,6 +20,7 @@
 
 typedef struct LateRow
 {
+	int32 late_no;
 	TimestampTz read_at;
 	uint8 hash[CHAIN_BYTES];
 	bool met;
@@ -32,10 +33,23 @@ typedef struct EndRow
 	uint8 hash[CHAIN_BYTES];
 } EndRow;
 
+/* A reading that stays though those around it were dropped. */
+typedef struct KeptRow
+{
+	TimestampTz read_at; /* 0: there is none */
+	uint8 hash[CHAIN_BYTES];
+	bool met;
+} KeptRow;
+
+#define KEPT_ROWS 2
+
 typedef struct Walk
 {
 	int32 meter_id;
 	ReadingChain stored;
+	TimestampTz kept_from; /* what is earlier was dropped (retention.c) */
+	ReadingChain begin;	   /* where the chain stood then, else its begin */
+	KeptRow kept[KEPT_ROWS];
 	ReadingChain chain; /* as found so far */
 	int n_end;
 	EndRow *end; /* by month */
@@ -98,6 +112,26 @@ find_walk(Walks *walks, int32 meter_id)
 	return walks->last = &walks->walk[low];
 }
 
+/* From where its readings are there; the list of late ones is whole. */
+static void
+begin_walk(Walk *walk)
+{
+	int32 late = walk->chain.late;
+	uint8 late_hash[CHAIN_BYTES];
+	int i;
+
+	memcpy(late_hash, walk->chain.late_hash, CHAIN_BYTES);
+	walk->chain = walk->begin;
+	walk->chain.late = late;
+	memcpy(walk->chain.late_hash, late_hash, CHAIN_BYTES);
+	walk->next_end = 0;
+	while (walk->next_end < walk->n_end &&
+		   walk->end[walk->next_end].readings <= walk->begin.readings)
+		walk->next_end++;
+	for (i = 0; i < KEPT_ROWS; i++)
+		walk->kept[i].met = false;
+}
+
 /* ---- what is kept of the meters ---- */
 
 static void
@@ -122,8 +156,52 @@ load_walks(Walks *walks, Datum meters)
 		if (!reading_chain_decode(site_id, walk->meter_id, db_value(i, 2, &isnull),
 								  db_value(i, 3, &isnull), &walk->stored))
 			add_fault(walks, walk, "meter %d: its chain of readings is damaged", walk->meter_id);
-		reading_chain_begin(site_id, walk->meter_id, &walk->chain);
+		reading_chain_begin(site_id, walk->meter_id, &walk->begin);
+		walk->chain = walk->begin;
+		walk->kept_from = DT_NOBEGIN;
 	}
+}
+
+static void
+decode_kept(int row, int column, KeptRow *kept)
+{
+	bool isnull;
+	Datum hash = db_value(row, column + 1, &isnull);
+
+	kept->read_at = db_time_or(row, column, 0);
+	if (!isnull)
+		(void) digest_from_bytea(hash, kept->hash, CHAIN_BYTES);
+}
+
+/* Where the chains begin of which readings were dropped. */
+static void
+load_kept(Walks *walks, Datum meters)
+{
+	static DbQuery query = { "SELECT meter_id, kept_from, readings, chain_hash, late, register_at,"
+							 " register_hash, reverse_at, reverse_hash FROM prepay.reading_kept"
+							 " WHERE site_id = $1 AND meter_id = ANY ($2)",
+							 2,
+							 { INT4OID, INT4ARRAYOID } };
+	Datum args[] = { Int32GetDatum(walks->verify->site->site_id), meters };
+	int n = db_run(&query, args);
+	int i;
+
+	for (i = 0; i < n; i++)
+	{
+		Walk *walk = find_walk(walks, db_int32(i, 1));
+		bool isnull;
+
+		if (walk == NULL)
+			continue;
+		walk->kept_from = db_time(i, 2);
+		walk->begin.readings = (uint32) db_int64(i, 3);
+		(void) digest_from_bytea(db_value(i, 4, &isnull), walk->begin.hash, CHAIN_BYTES);
+		walk->begin.late = db_int32(i, 5);
+		decode_kept(i, 6, &walk->kept[0]);
+		decode_kept(i, 8, &walk->kept[1]);
+	}
+	for (i = 0; i < walks->n; i++)
+		begin_walk(&walks->walk[i]);
 }
 
 static void
@@ -181,6 +259,7 @@ load_late(Walks *walks, Datum meters)
 		ReadingChain *chain;
 		bool isnull;
 
+		late[i].late_no = db_int32(i, 2);
 		late[i].read_at = db_time(i, 3);
 		late[i].met = false;
 		(void) digest_from_bytea(db_value(i, 4, &isnull), late[i].hash, CHAIN_BYTES);
@@ -190,7 +269,7 @@ load_late(Walks *walks, Datum meters)
 			walk->late = &late[i];
 		chain = &walk->chain;
 		reading_chain_late_hash(chain, late[i].hash);
-		if (db_int32(i, 2) != chain->late)
+		if (late[i].late_no != chain->late)
 			add_fault(walks, walk, "late reading %d of meter %d is missing", chain->late,
 					  walk->meter_id);
 	}
@@ -262,6 +341,30 @@ find_late(const Walk *walk, TimestampTz read_at)
 			   : bsearch(&wanted, walk->late, walk->n_late, sizeof(LateRow), compare_late);
 }
 
+static KeptRow *
+find_kept(Walk *walk, TimestampTz read_at)
+{
+	int i;
+
+	for (i = 0; read_at < walk->kept_from && i < KEPT_ROWS; i++)
+		if (walk->kept[i].read_at == read_at)
+			return &walk->kept[i];
+	return NULL;
+}
+
+static void
+take_kept(Walks *walks, Walk *walk, KeptRow *kept)
+{
+	uint8 hash[CHAIN_BYTES];
+
+	kept->met = true;
+	reading_chain_row_hash(walks->verify->site->site_id, walk->meter_id, walks->row.data,
+						   walks->row.len, hash);
+	if (memcmp(hash, kept->hash, CHAIN_BYTES) != 0)
+		add_fault(walks, walk, "meter %d: its kept reading of %s was changed afterwards",
+				  walk->meter_id, timestamptz_to_str(kept->read_at));
+}
+
 static void
 take_late(Walks *walks, Walk *walk, LateRow *late)
 {
@@ -281,6 +384,7 @@ take_reading(void *context, const Datum *value, const bool *isnull)
 	Walks *walks = context;
 	Walk *walk = find_walk(walks, DatumGetInt32(value[0]));
 	TimestampTz read_at = DatumGetTimestampTz(value[1]);
+	KeptRow *kept;
 	LateRow *late;
 
 	if (walk == NULL)
@@ -292,6 +396,12 @@ take_reading(void *context, const Datum *value, const bool *isnull)
 		return;
 	resetStringInfo(&walks->row);
 	reading_encode(value + 1, isnull + 1, &walks->row);
+	kept = find_kept(walk, read_at);
+	if (kept)
+	{
+		take_kept(walks, walk, kept);
+		return;
+	}
 	late = find_late(walk, read_at);
 	if (late)
 	{
@@ -321,13 +431,20 @@ finish(Walks *walks, Walk *walk)
 		compare_end(walks, walk, reading_chain_month(stored->last_read_at),
 					walk->n_end ? walk->end[walk->n_end - 1].readings : 0, stored->readings,
 					stored->hash);
-		if (walk->n_fault == 0 && walk->chain.last_read_at != stored->last_read_at)
+		if (walk->n_fault == 0 && (walk->begin.readings == stored->readings
+									   ? stored->last_read_at >= walk->kept_from
+									   : walk->chain.last_read_at != stored->last_read_at))
 			add_fault(walks, walk, "meter %d: its last reading is of another time", walk->meter_id);
 	}
 	else if (walk->chain.readings > 0 || walk->n_end > 0)
 		add_fault(walks, walk, "meter %d has readings, and none came", walk->meter_id);
+	for (i = 0; i < KEPT_ROWS; i++)
+		if (walk->kept[i].read_at != 0 && !walk->kept[i].met)
+			add_fault(walks, walk, "meter %d: its kept reading of %s is missing", walk->meter_id,
+					  timestamptz_to_str(walk->kept[i].read_at));
 	for (i = 0; i < walk->n_late; i++)
-		if (!walk->late[i].met)
+		if (!walk->late[i].met &&
+			(walk->late[i].late_no > walk->begin.late || walk->late[i].read_at >= walk->kept_from))
 			add_fault(walks, walk, "meter %d: its late reading of %s is missing", walk->meter_id,
 					  timestamptz_to_str(walk->late[i].read_at));
 	for (i = 0; i < walk->n_fault; i++)
@@ -343,9 +460,8 @@ walk_in_order(Walks *walks)
 	static DbQuery query = { READINGS " AND r.meter_id = ANY ($2) ORDER BY r.meter_id, r.read_at",
 							 2,
 							 { INT4OID, INT4ARRAYOID } };
-	int32 site_id = walks->verify->site->site_id;
 	int32 *meter_id = palloc(sizeof(int32) * Max(walks->n, 1));
-	Datum args[] = { Int32GetDatum(site_id), (Datum) 0 };
+	Datum args[] = { Int32GetDatum(walks->verify->site->site_id), (Datum) 0 };
 	int n = 0;
 	int i;
 	int k;
@@ -353,16 +469,12 @@ walk_in_order(Walks *walks)
 	for (i = 0; i < walks->n; i++)
 	{
 		Walk *walk = &walks->walk[i];
-		ReadingChain chain = walk->chain;
 
 		if (!walk->is_disordered)
 			continue;
 		meter_id[n++] = walk->meter_id;
-		reading_chain_begin(site_id, walk->meter_id, &walk->chain);
-		walk->chain.late = chain.late;
-		memcpy(walk->chain.late_hash, chain.late_hash, CHAIN_BYTES);
+		begin_walk(walk);
 		walk->is_disordered = false;
-		walk->next_end = 0;
 		walk->n_fault = walk->n_kept_fault;
 		for (k = 0; k < walk->n_late; k++)
 			walk->late[k].met = false;
@@ -384,6 +496,7 @@ load(Walks *walks, Verify *verify, const int32 *meter_id, int n)
 	initStringInfo(&walks->row);
 	load_walks(walks, meters);
 	load_ends(walks, meters);
+	load_kept(walks, meters);
 	load_late(walks, meters);
 }
 

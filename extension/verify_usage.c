@@ -99,7 +99,7 @@ check_registers(Verify *verify, const Account *account, const RerateResult *resu
 /* ---- sealed lines ---- */
 
 static void
-subtract_booked(const VerifyAccount *account, BillVec *bill)
+subtract_booked(const VerifyAccount *account, int32 from_day, BillVec *bill)
 {
 	int i;
 
@@ -107,8 +107,11 @@ subtract_booked(const VerifyAccount *account, BillVec *bill)
 	bill->item = core_realloc(bill->item, sizeof(BillLine) * Max(bill->capacity, 1));
 	for (i = 0; i < account->n_line; i++)
 	{
-		BillLine *line = &bill->item[bill->n++];
+		BillLine *line;
 
+		if (account->line[i].line.day < from_day)
+			continue;
+		line = &bill->item[bill->n++];
 		*line = account->line[i].line;
 		line->wh = -line->wh;
 		line->estimated_wh = -line->estimated_wh;
@@ -126,7 +129,7 @@ check_sealed_lines(Verify *verify, const VerifyBatch *batch, const VerifyAccount
 
 	rerate_should_be(verify->site, account->state, from_day, account->state->sealed_to, result,
 					 &rules, &bill);
-	subtract_booked(account, &bill);
+	subtract_booked(account, verify->site->kept_day, &bill);
 	rerate_fold(&bill);
 	for (i = 0; i < bill.n; i++)
 	{
@@ -167,6 +170,12 @@ verify_usage(Verify *verify, const VerifyBatch *batch, const VerifyAccount *acco
 
 	if (account->is_queued)
 		return;
+	/* What is sealed before that day is proven by its entries, and tells the tier positions. */
+	if (ask.from_day < verify->site->kept_day)
+	{
+		ask.from_day = verify->site->kept_day;
+		ask.whole = NULL;
+	}
 	rerate_compute(verify->site, &ask, &result);
 	check_sealed_lines(verify, batch, account, ask.from_day, &result);
 	check_open_lines(verify, account->state, &result);
@@ -297,7 +306,8 @@ check_meter(Verify *verify, VerifyBatch *batch, const MeterHistory *meter, const
 
 	for (i = 0; i < n; i++)
 	{
-		if (owned[i].is_queued)
+		/* Not all of what it moved is there to be added up; its lines are rated anew. */
+		if (owned[i].is_queued || owned[i].from < verify->site->kept_from)
 			return;
 		several |= owned[i].account_id != account_id;
 		if (verify->is_whole ? owned[i].account_id < account_id

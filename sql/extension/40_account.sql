@@ -25,6 +25,12 @@ CREATE FUNCTION prepay.tick(max_rows int DEFAULT 1000) RETURNS int
 	AS 'MODULE_PATHNAME', 'prepay_tick' LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION prepay.tick(int) IS 'Do what time alone makes due: seal days, post standing charges, rate again, expire commands, notice lost contact, keep partitions ahead, write anchors. Call again while it returns more than 0.';
 
+CREATE TYPE prepay.drop_result AS (kept_from timestamptz, partitions int, meters int, kept int);
+COMMENT ON TYPE prepay.drop_result IS 'What drop_readings() did: readings from before kept_from are gone, of so many whole partitions; of so many meters with readings, kept rows from before it stay.';
+CREATE FUNCTION prepay.drop_readings(before date) RETURNS prepay.drop_result
+	AS 'MODULE_PATHNAME', 'prepay_drop_readings' LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION prepay.drop_readings(date) IS 'Take the readings (抄表数据清理) of all sites from before a month (its first day, UTC) away for ever; each meter keeps its last one. Refuses, with the reasons, while something may not go yet. Never done by itself.';
+
 CREATE FUNCTION prepay.balance(site_id int, account_id int) RETURNS numeric
 	AS 'MODULE_PATHNAME', 'prepay_balance' LANGUAGE C STABLE STRICT COST 50;
 COMMENT ON FUNCTION prepay.balance(int, int) IS 'Balance (余额) of an account in its site''s currency: posted entries less usage that is not posted yet.';

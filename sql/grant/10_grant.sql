@@ -30,7 +30,7 @@ GRANT SELECT, INSERT, DELETE ON prepay.operator_site TO prepay_admin;
 GRANT INSERT ON prepay.reading TO prepay_admin, prepay_supervisor;
 
 GRANT EXECUTE ON FUNCTION prepay.create_site(text, text, text, text), prepay.set_setting(text, text, text),
-	prepay.define_tariff(text, jsonb, timestamptz, jsonb), prepay.assign_tariff(text, text, timestamptz)
+	prepay.drop_readings(date), prepay.define_tariff(text, jsonb, timestamptz, jsonb), prepay.assign_tariff(text, text, timestamptz)
 	TO prepay_admin;
 GRANT EXECUTE ON FUNCTION prepay.tariff_from_urdb(jsonb)
 	TO prepay_admin, prepay_supervisor, prepay_cashier, prepay_dispatcher, prepay_analyst;

@@ -175,6 +175,30 @@ CREATE TABLE prepay.reading_late (
 	PRIMARY KEY (site_id, meter_id, late_no)
 );
 
+-- Up to where readings were dropped, each time.
+CREATE TABLE prepay.retention (
+	site_id int NOT NULL,
+	kept_from timestamptz NOT NULL,
+	dropped_at timestamptz NOT NULL,
+	operator text NOT NULL,
+	PRIMARY KEY (site_id, kept_from)
+);
+
+-- Of each meter where the last drop left its chain, and the readings from before that stay.
+CREATE TABLE prepay.reading_kept (
+	site_id int NOT NULL,
+	meter_id int NOT NULL,
+	kept_from timestamptz NOT NULL,
+	readings bigint NOT NULL,
+	chain_hash bytea NOT NULL,
+	late int NOT NULL,
+	register_at timestamptz,
+	register_hash bytea,
+	reverse_at timestamptz,
+	reverse_hash bytea,
+	PRIMARY KEY (site_id, meter_id)
+);
+
 -- A value that stands in place of the one read; the reading itself stays as it came.
 CREATE TABLE prepay.reading_correction (
 	site_id int NOT NULL,

@@ -81,9 +81,13 @@ CREATE TRIGGER meter_term_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.mete
 	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
 CREATE TRIGGER reading_correction_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.reading_correction
 	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+CREATE TRIGGER reading_kept_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.reading_kept
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
 CREATE TRIGGER reading_mark_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.reading_mark
 	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
 CREATE TRIGGER receipt_print_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.receipt_print
+	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
+CREATE TRIGGER retention_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.retention
 	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();
 CREATE TRIGGER shift_proven AFTER INSERT OR UPDATE OR DELETE ON prepay.shift
 	FOR EACH ROW EXECUTE FUNCTION prepay.prove_row();

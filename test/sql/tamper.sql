@@ -40,6 +40,7 @@ INSERT INTO prepay.reading (site_id, meter_id, read_at, kwh, meter_balance, purc
 SELECT prepay.open_shift(100) IS NOT NULL AS opened, prepay.close_shift(100) IS NOT NULL AS closed, prepay.open_shift(50) IS NOT NULL AS opened;
 SELECT prepay.tick();
 SELECT prepay.sell('A1', 4, 's4') IS NOT NULL AS sold, prepay.sell('A2', 3, 's5') IS NOT NULL AS sold;
+SELECT * FROM prepay.drop_readings('2026-01-01');
 SELECT * FROM prepay.verify();
 
 CREATE FUNCTION pg_temp.tamper(statement text) RETURNS TABLE (seen text, detail text) LANGUAGE plpgsql AS $$
@@ -92,6 +93,7 @@ CREATE TEMP TABLE copied (t text, c text, value text);
 INSERT INTO copied VALUES ('account_meter', 'valid_from', '''2026-02-01 00:00+08'''), ('account_state', 'account_id', '90'), ('anchor', 'anchor_id', '90'),
 	('credit', 'seq', '90'), ('debt', 'seq', '90'), ('energy_share_line', 'seq', '90'), ('energy_share_month', 'month', '''2026-01-01'''), ('ledger_entry', 'seq', '90'), ('meter_state', 'meter_id', '90'), ('meter_term', 'valid_from', '''2026-03-02 00:00+08'''), ('operator_log', 'log_no', '90'), ('operator_log_anchor', 'anchor_id', '90'), ('posting', 'key', '''forged'''),
 	('reading', 'read_at', '''2026-03-02 00:01+08'''), ('reading_chain', 'month', '''2026-01-01'''), ('reading_correction', 'correction', '90'), ('reading_late', 'late_no', '90'),
+	('reading_kept', 'meter_id', '90'), ('retention', 'kept_from', '''2025-01-01 00:00+00'''),
 	('reading_mark', 'read_at', '''2026-03-02 00:00+08'''), ('receipt_print', 'print_no', '90'), ('row_proof', 'row_key', '''forged'''), ('shift', 'shift_no', '90'), ('tariff', 'tariff_id', '90'),
 	('tariff_assignment', 'assignment', '90'), ('tariff_price', 'tier', '90'), ('tariff_version', 'version', '90'), ('till', 'till', '''forged'''), ('usage_line', 'item', '90');
 SELECT c.relname AS neither_proven_nor_exempt FROM pg_class c WHERE c.relnamespace = 'prepay'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition

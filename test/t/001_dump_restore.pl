@@ -66,6 +66,7 @@ foreach my $minute (10, 20, 30, 40)
 }
 is($node->safe_psql('town', q{SELECT string_agg(format('%s %s %s', meter, desired_why, overload_trips), ', ' ORDER BY meter) FROM prepay.meter_status WHERE site = 'town' AND meter IN ('M2', 'M5', 'M6')}),
 	'M2 locked 2, M5 overload_off 1, M6 on 0', 'overload before the dump');
+is($node->safe_psql('town', q{SELECT * FROM prepay.drop_readings('2026-01-01')}), '2026-01-01 00:00:00+00|0|10|10', 'old readings dropped before the dump');
 healthy($node, 'town', 'before the dump');
 
 # Everything a restored database has to have the same, one row a line.
@@ -74,6 +75,8 @@ my @facts = (
 	[ 'ledger entries with their hashes', 'SELECT * FROM prepay.ledger_entry ORDER BY site_id, account_id, seq' ],
 	[ 'usage', 'SELECT * FROM prepay.usage_line_all ORDER BY 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12' ],
 	[ 'readings by partition', 'SELECT tableoid::regclass, * FROM prepay.reading ORDER BY site_id, meter_id, read_at' ],
+	[ 'drops', 'SELECT * FROM prepay.retention ORDER BY 1, 2' ],
+	[ 'kept readings', 'SELECT * FROM prepay.reading_kept ORDER BY 1, 2' ],
 	[ 'meters', 'SELECT * FROM prepay.meter_status ORDER BY site, meter' ],
 	[ 'alarms', 'SELECT * FROM prepay.alarm_history ORDER BY alarm_id' ],
 	[ 'commands', 'SELECT * FROM prepay.command ORDER BY command_id' ],
