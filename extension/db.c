@@ -291,12 +291,13 @@ scan_end(DestReceiver *self)
 }
 
 void
-db_scan(DbQuery *query, const Datum *args, DbTakeRow take, void *context)
+db_each(DbQuery *query, const Datum *args, DbTakeRow take, void *context)
 {
 	ScanReceiver scan = { .receiver = { scan_receive, scan_startup, scan_end, scan_end, DestNone },
 						  .take = take,
 						  .context = context };
 	SPIExecuteOptions options = { .dest = &scan.receiver };
+	int result;
 	int i;
 
 	prepare(query);
@@ -309,20 +310,25 @@ db_scan(DbQuery *query, const Datum *args, DbTakeRow take, void *context)
 		options.params->params[i].pflags = PARAM_FLAG_CONST;
 		options.params->params[i].ptype = query->type[i];
 	}
+	result = SPI_execute_plan_extended(query->plan, &options);
+	if (result < 0)
+		elog(ERROR, "cannot run \"%s\": %s", query->sql, SPI_result_code_string(result));
+	MemoryContextDelete(scan.row);
+}
+
+void
+db_scan(DbQuery *query, const Datum *args, DbTakeRow take, void *context)
+{
 	plan_for_many_rows(true);
 	PG_TRY();
 	{
-		int result = SPI_execute_plan_extended(query->plan, &options);
-
-		if (result < 0)
-			elog(ERROR, "cannot run \"%s\": %s", query->sql, SPI_result_code_string(result));
+		db_each(query, args, take, context);
 	}
 	PG_FINALLY();
 	{
 		plan_for_many_rows(false);
 	}
 	PG_END_TRY();
-	MemoryContextDelete(scan.row);
 }
 
 void

@@ -98,6 +98,8 @@ extern uint64 db_run_rows(DbRowsQuery *query, const Datum *fixed, const DbRows *
  */
 typedef void (*DbTakeRow)(void *context, const Datum *value, const bool *isnull);
 extern void db_scan(DbQuery *query, const Datum *args, DbTakeRow take, void *context);
+/* The same for rows that are looked up by key. */
+extern void db_each(DbQuery *query, const Datum *args, DbTakeRow take, void *context);
 /* Statement built at run time; identifiers in it must come from quote_identifier(). */
 extern void db_execute(const char *sql);
 

@@ -2,6 +2,7 @@
 
 #include "utils/builtins.h"
 #include "utils/date.h"
+#include "utils/memutils.h"
 #include "utils/numeric.h"
 
 #include "db.h"
@@ -112,16 +113,12 @@ int32_or(const Datum *value, const bool *isnull, int column, int32 absent)
 	return isnull[column] ? absent : DatumGetInt32(value[column]);
 }
 
-/* A meter_state that is column `column` of a row; open_lines is decoded once the rows are done
- * with. */
+/* From the columns of meter_record; open_lines is decoded once the rows are done with. */
 static void
-fill_meter(int32 site_id, uint64 row, int column, Meter *meter, Datum *open_lines)
+set_meter(int32 site_id, const Datum *value, const bool *isnull, Meter *meter, Datum *open_lines)
 {
-	Datum value[N_METER_COLUMNS];
-	bool isnull[N_METER_COLUMNS];
-
-	db_record(row, column, &meter_record, value, isnull);
 	memset(meter, 0, sizeof(*meter));
+	ItemPointerSetInvalid(&meter->place);
 	meter->meter_id = DatumGetInt32(value[METER_ID]);
 	meter->account_id = int32_or(value, isnull, METER_ACCOUNT_ID, 0);
 	meter->former_waits = DatumGetBool(value[METER_FORMER_WAITS]);
@@ -152,6 +149,17 @@ fill_meter(int32 site_id, uint64 row, int column, Meter *meter, Datum *open_line
 	*open_lines = value[METER_OPEN_LINES];
 }
 
+/* A meter_state that is column `column` of a row. */
+static void
+fill_meter(int32 site_id, uint64 row, int column, Meter *meter, Datum *open_lines)
+{
+	Datum value[N_METER_COLUMNS];
+	bool isnull[N_METER_COLUMNS];
+
+	db_record(row, column, &meter_record, value, isnull);
+	set_meter(site_id, value, isnull, meter, open_lines);
+}
+
 /* Fill from the last result; n rows. Decoding may run queries, so it comes after the rows. */
 static Meter *
 fill_meters(const Site *site, int n)
@@ -167,14 +175,10 @@ fill_meters(const Site *site, int n)
 	return meter;
 }
 
-/* An account_state that is column `column` of a row. */
+/* From the columns of account_record. */
 static void
-fill_account(uint64 row, int column, Account *account, Datum *leaving)
+set_account(const Datum *value, const bool *isnull, Account *account, Datum *leaving)
 {
-	Datum value[N_ACCOUNT_COLUMNS];
-	bool isnull[N_ACCOUNT_COLUMNS];
-
-	db_record(row, column, &account_record, value, isnull);
 	memset(account, 0, sizeof(*account));
 	account->account_id = DatumGetInt32(value[ACCOUNT_ID]);
 	account->last_seq = DatumGetInt32(value[ACCOUNT_LAST_SEQ]);
@@ -196,6 +200,17 @@ fill_account(uint64 row, int column, Account *account, Datum *leaving)
 	account->purchases = DatumGetInt32(value[ACCOUNT_PURCHASES]);
 	account->is_closed = !isnull[ACCOUNT_CLOSED_ON];
 	account->rerate_from = PG_INT32_MAX;
+}
+
+/* An account_state that is column `column` of a row. */
+static void
+fill_account(uint64 row, int column, Account *account, Datum *leaving)
+{
+	Datum value[N_ACCOUNT_COLUMNS];
+	bool isnull[N_ACCOUNT_COLUMNS];
+
+	db_record(row, column, &account_record, value, isnull);
+	set_account(value, isnull, account, leaving);
 }
 
 /* One id as it is, several as an array: plans for one are much cheaper to start. */
@@ -322,58 +337,169 @@ load_other_meters(const Site *site, Account *account, int n_account)
  * Both rows are locked: a meter row read under a snapshot from before the account's
  * lock was granted could be stale. Rows come, and are locked, by account.
  */
-#define LOCK_BY_METERS(which, order)                                    \
-	"SELECT s, a FROM prepay.meter_state s JOIN prepay.account_state a" \
-	" ON a.site_id = s.site_id AND a.account_id = s.account_id"         \
-	" WHERE s.site_id = $1 AND " which order " FOR NO KEY UPDATE OF a, s"
+#define LOCK_BY_METERS(columns, which)                                         \
+	"SELECT " columns " FROM prepay.meter_state s JOIN prepay.account_state a" \
+	" ON a.site_id = s.site_id AND a.account_id = s.account_id"                \
+	" WHERE s.site_id = $1 AND " which " FOR NO KEY UPDATE OF a, s"
+
+/* Rows of meters with their accounts, as they come. */
+typedef struct Locked
+{
+	int32 site_id;
+	int n_meter;
+	int n_account;
+	Meter *meter;
+	Meter **list; /* what the accounts point into */
+	Datum *lines;
+	Account *account;
+	Datum *leaving;
+	MemoryContext keep;
+} Locked;
+
+static void
+begin_locked(const Site *site, int room, Locked *locked)
+{
+	memset(locked, 0, sizeof(*locked));
+	locked->site_id = site->site_id;
+	locked->meter = palloc(sizeof(Meter) * room);
+	locked->list = palloc(sizeof(Meter *) * room);
+	locked->lines = palloc(sizeof(Datum) * room);
+	locked->account = palloc(sizeof(Account) * room);
+	locked->leaving = palloc(sizeof(Datum) * room);
+	locked->keep = CurrentMemoryContext;
+}
+
+/* The meter filled last belongs to the account filled last. */
+static void
+join_locked(Locked *locked)
+{
+	Account *account = &locked->account[locked->n_account - 1];
+	Meter **meter = &locked->list[locked->n_meter - 1];
+
+	*meter = &locked->meter[locked->n_meter - 1];
+	(*meter)->account = account;
+	if (account->n_meter++ == 0)
+		account->meter = meter;
+}
+
+static bool
+is_next_account(const Locked *locked, int32 account_id)
+{
+	return locked->n_account == 0 ||
+		   locked->account[locked->n_account - 1].account_id != account_id;
+}
+
+static Datum
+kept_bytes(Datum bytes)
+{
+	return PointerGetDatum(DatumGetByteaPCopy(bytes));
+}
+
+/* A row of several: place, then the columns of meter_record and account_record. */
+static void
+take_locked(void *context, const Datum *value, const bool *isnull)
+{
+	Locked *locked = context;
+	const int account_at = 1 + N_METER_COLUMNS;
+	MemoryContext old = MemoryContextSwitchTo(locked->keep);
+	Meter *meter = &locked->meter[locked->n_meter];
+	Datum *lines = &locked->lines[locked->n_meter++];
+
+	set_meter(locked->site_id, value + 1, isnull + 1, meter, lines);
+	meter->place = *(ItemPointer) DatumGetPointer(value[0]);
+	*lines = kept_bytes(*lines);
+	if (is_next_account(locked, meter->account_id))
+	{
+		Account *account = &locked->account[locked->n_account];
+		Datum *leaving = &locked->leaving[locked->n_account++];
+
+		set_account(value + account_at, isnull + account_at, account, leaving);
+		account->base_bytes = kept_bytes(account->base_bytes);
+		*leaving = kept_bytes(*leaving);
+	}
+	join_locked(locked);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+lock_by_meter(int32 meter_id, Locked *locked)
+{
+	static DbQuery query = { LOCK_BY_METERS("s, a", "s.meter_id = $2 AND NOT s.former_waits"),
+							 2,
+							 { INT4OID, INT4OID } };
+	Datum args[] = { Int32GetDatum(locked->site_id), Int32GetDatum(meter_id) };
+
+	if (db_run(&query, args) == 0)
+		return;
+	fill_meter(locked->site_id, 0, 1, &locked->meter[0], &locked->lines[0]);
+	fill_account(0, 2, &locked->account[0], &locked->leaving[0]);
+	locked->n_meter = locked->n_account = 1;
+	join_locked(locked);
+}
+
+/* The wanted columns of a table, each qualified by its alias. */
+static char *
+column_list(const char *alias, const DbRecord *record)
+{
+	StringInfoData list;
+	int i;
+
+	initStringInfo(&list);
+	for (i = 0; i < record->n; i++)
+		appendStringInfo(&list, "%s%s.%s", i > 0 ? ", " : "", alias, record->column[i]);
+	return list.data;
+}
+
+#define LOCK_SEVERAL(which)                                                                       \
+	LOCK_BY_METERS("s.ctid, %s, %s",                                                              \
+				   which " AND NOT EXISTS (SELECT FROM prepay.meter_state f WHERE f.site_id = $1" \
+						 " AND f.meter_id = ANY ($2) AND f.former_waits)"                         \
+						 " ORDER BY a.account_id, s.meter_id")
+
+/*
+ * Named columns: a whole row would be put together for each, copied and taken apart again.
+ * Ids without a gap, as those of one gateway's meters often are, take one search of the index.
+ */
+static void
+lock_by_many(const int32 *meter_id, int n, Locked *locked)
+{
+	static DbQuery scattered = { NULL, 2, { INT4OID, INT4ARRAYOID } };
+	static DbQuery in_a_row = { NULL, 4, { INT4OID, INT4ARRAYOID, INT4OID, INT4OID } };
+	bool no_gap = meter_id[n - 1] - meter_id[0] == n - 1;
+	DbQuery *query = no_gap ? &in_a_row : &scattered;
+	Datum args[] = { Int32GetDatum(locked->site_id), db_array_int32(meter_id, n),
+					 Int32GetDatum(meter_id[0]), Int32GetDatum(meter_id[n - 1]) };
+
+	if (query->sql == NULL)
+		query->sql = MemoryContextStrdup(
+			TopMemoryContext,
+			psprintf(no_gap ? LOCK_SEVERAL("s.meter_id BETWEEN $3 AND $4")
+							: LOCK_SEVERAL("s.meter_id = ANY ($2)"),
+					 column_list("s", &meter_record), column_list("a", &account_record)));
+	db_each(query, args, take_locked, locked);
+}
 
 Account *
 account_lock_by_meters(const Site *site, const int32 *meter_id, int n, int *n_account)
 {
-	static DbQuery one = { LOCK_BY_METERS("s.meter_id = $2 AND NOT s.former_waits", ""),
-						   2,
-						   { INT4OID, INT4OID } };
-	static DbQuery many = {
-		LOCK_BY_METERS("s.meter_id = ANY ($2) AND NOT EXISTS (SELECT FROM prepay.meter_state f"
-					   " WHERE f.site_id = $1 AND f.meter_id = ANY ($2) AND f.former_waits)",
-					   " ORDER BY a.account_id, s.meter_id"),
-		2,
-		{ INT4OID, INT4ARRAYOID }
-	};
-	Datum args[] = { Int32GetDatum(site->site_id),
-					 n == 1 ? Int32GetDatum(meter_id[0]) : db_array_int32(meter_id, n) };
-	int found = db_run(n == 1 ? &one : &many, args);
-	Meter *meter = palloc(sizeof(Meter) * Max(found, 1));
-	Meter **list = palloc(sizeof(Meter *) * Max(found, 1));
-	Account *account = palloc(sizeof(Account) * Max(found, 1));
-	Datum *lines = palloc(sizeof(Datum) * Max(found, 1));
-	Datum *leaving = palloc(sizeof(Datum) * Max(found, 1));
-	int a = -1;
+	Locked locked;
 	int i;
 
-	for (i = 0; i < found; i++)
+	begin_locked(site, n, &locked);
+	if (n == 1)
+		lock_by_meter(meter_id[0], &locked);
+	else
+		lock_by_many(meter_id, n, &locked);
+	for (i = 0; i < locked.n_meter; i++)
+		lines_decode(site, locked.lines[i], &locked.meter[i].lines);
+	for (i = 0; i < locked.n_account; i++)
 	{
-		fill_meter(site->site_id, i, 1, &meter[i], &lines[i]);
-		if (a < 0 || account[a].account_id != meter[i].account_id)
-		{
-			a++;
-			fill_account(i, 2, &account[a], &leaving[a]);
-			account[a].meter = &list[i];
-		}
-		list[i] = &meter[i];
-		meter[i].account = &account[a];
-		account[a].n_meter++;
+		lines_decode(site, locked.leaving[i], &locked.account[i].leaving);
+		positions_decode(site, locked.account[i].base_bytes, &locked.account[i].base);
 	}
-	*n_account = a + 1;
-	for (i = 0; i < found; i++)
-		lines_decode(site, lines[i], &meter[i].lines);
-	for (i = 0; i <= a; i++)
-	{
-		lines_decode(site, leaving[i], &account[i].leaving);
-		positions_decode(site, account[i].base_bytes, &account[i].base);
-	}
-	load_other_meters(site, account, *n_account);
-	return account;
+	load_other_meters(site, locked.account, locked.n_account);
+	*n_account = locked.n_account;
+	return locked.account;
 }
 
 Account *
@@ -435,30 +561,55 @@ save_facts(const Site *site, Meter **meter, int n)
 	db_run_rows(&query, fixed, &rows);
 }
 
+#define METER_VALUES                                                                         \
+	"UPDATE prepay.meter_state s SET last_read_at = u.read_at, register_wh = u.register_wh," \
+	" reverse_wh = u.reverse_wh, kw = u.kw, relay_closed = u.relay_closed,"                  \
+	" open_lines = u.open_lines, reading_chain = u.chain FROM (SELECT $2 AS meter_id,"       \
+	" $3 AS read_at, $4 AS register_wh, $5 AS reverse_wh, $6 AS kw, $7 AS relay_closed,"     \
+	" $8 AS open_lines, $9 AS chain"
+#define METER_KEY " WHERE s.site_id = $1 AND s.meter_id = u.meter_id"
+#define METER_TYPES \
+	INT4OID, INT4OID, TIMESTAMPTZOID, INT8OID, INT8OID, NUMERICOID, BOOLOID, BYTEAOID, BYTEAOID
+#define METER_PLACE 8
+
+static DbRowsQuery meter_at_place = { METER_VALUES ", $10 AS place) AS u" METER_KEY
+												   " AND s.ctid = u.place",
+									  1,
+									  METER_PLACE + 1,
+									  { METER_TYPES, TIDOID } };
+static DbRowsQuery meter_by_key = {
+	METER_VALUES ") AS u" METER_KEY, 1, METER_PLACE, { METER_TYPES }
+};
+
+/*
+ * By their places, when all are known: half the cost of a search by key. A place is that of
+ * the row as it was locked, so it holds until this transaction writes the row; a row that is
+ * not there any more under its key is found by the key, and so are all others again.
+ */
+static void
+save_values(const Site *site, const DbRows *rows, bool by_place)
+{
+	Datum fixed[] = { Int32GetDatum(site->site_id) };
+
+	if (!by_place || db_run_rows(&meter_at_place, fixed, rows) != rows->n)
+		db_run_rows(&meter_by_key, fixed, rows);
+}
+
 void
 meter_save_all(const Site *site, Meter **meter, int n)
 {
-	static DbRowsQuery query = {
-		"UPDATE prepay.meter_state s SET last_read_at = u.read_at, register_wh = u.register_wh,"
-		" reverse_wh = u.reverse_wh, kw = u.kw, relay_closed = u.relay_closed,"
-		" open_lines = u.open_lines, reading_chain = u.chain FROM (SELECT $2 AS meter_id,"
-		" $3 AS read_at, $4 AS register_wh, $5 AS reverse_wh, $6 AS kw, $7 AS relay_closed,"
-		" $8 AS open_lines, $9 AS chain) AS u WHERE s.site_id = $1 AND s.meter_id = u.meter_id",
-		1,
-		8,
-		{ INT4OID, INT4OID, TIMESTAMPTZOID, INT8OID, INT8OID, NUMERICOID, BOOLOID, BYTEAOID,
-		  BYTEAOID }
-	};
-	Datum fixed[] = { Int32GetDatum(site->site_id) };
 	Meter **changed;
+	ItemPointerData *place;
+	bool by_place = true;
 	int n_changed = 0;
 	DbRows rows;
 	int i;
 
 	if (n == 0)
 		return;
-	rows = db_rows(&query, n);
+	rows = db_rows(&meter_at_place, n);
 	changed = palloc(sizeof(Meter *) * n);
+	place = palloc(sizeof(ItemPointerData) * n);
 	for (i = 0; i < n; i++)
 	{
 		const Meter *m = meter[i];
@@ -474,11 +625,15 @@ meter_save_all(const Site *site, Meter **meter, int n)
 		rows.isnull[5][i] = m->relay_closed < 0;
 		rows.value[6][i] = lines_encode(&m->lines);
 		rows.value[7][i] = reading_chain_encode(&m->chain);
+		place[i] = m->place;
+		rows.value[METER_PLACE][i] = PointerGetDatum(&place[i]);
+		by_place &= ItemPointerIsValid(&m->place);
 		if (meter[i]->facts_dirty)
 			changed[n_changed++] = meter[i];
 		meter[i]->facts_dirty = false;
+		ItemPointerSetInvalid(&meter[i]->place);
 	}
-	db_run_rows(&query, fixed, &rows);
+	save_values(site, &rows, by_place);
 	if (n_changed > 0)
 		save_facts(site, changed, n_changed);
 }

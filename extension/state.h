@@ -9,6 +9,7 @@
 
 #include "postgres.h"
 
+#include "storage/itemptr.h"
 #include "utils/timestamp.h"
 
 #include "amount.h"
@@ -47,11 +48,12 @@ typedef struct Meter
 	TouMap tou_map;
 	RateLineVec lines; /* not sealed yet */
 	ReadingChain chain;
-	bool moved;		   /* its register, in this statement */
+	bool moved; /* its register, in this statement */
 	bool dirty;
 	bool facts_dirty;		/* tariff window, former_waits or late readings */
 	int n_undecided;		/* readings of this statement that are not judged yet */
 	const Datum *undecided; /* their times */
+	ItemPointerData place;	/* of its row as locked; invalid: unknown */
 	struct Account *account;
 } Meter;
 
@@ -87,8 +89,8 @@ typedef struct Account
  */
 extern Account *account_lock_all(const Site *site, const int32 *account_id, int n, int *n_account);
 /*
- * Lock and load the accounts these meters belong to, with all their meters; meters
- * without an account are passed over. Locks nothing and gives none when a former
+ * Lock and load the accounts these meters (ascending, each once) belong to, with all their
+ * meters; meters without an account are passed over. Locks nothing and gives none when a former
  * account waits for the energy of one of them: it has to be locked in the same run.
  */
 extern Account *account_lock_by_meters(const Site *site, const int32 *meter_id, int n,
