@@ -23,26 +23,38 @@ typedef struct ReadingColumns
 	int proven[READING_PROVEN_COLUMNS];
 } ReadingColumns;
 
-static void
-find_columns(TupleDesc desc, ReadingColumns *columns)
+static int
+place_of(TupleDesc desc, const char *name, int known)
+{
+	if (known > 0 && known <= desc->natts && !TupleDescAttr(desc, known - 1)->attisdropped &&
+		strcmp(NameStr(TupleDescAttr(desc, known - 1)->attname), name) == 0)
+		return known;
+	return SPI_fnumber(desc, name);
+}
+
+/* Where the columns stand; looked at first where they stood the last time. */
+static const ReadingColumns *
+find_columns(TupleDesc desc)
 {
 	/* As READING_PROVEN. */
 	static const char *const proven[READING_PROVEN_COLUMNS] = {
 		"read_at",		"kwh",			 "reverse_kwh",	   "period_kwh",  "kw",
 		"relay_closed", "meter_balance", "purchase_count", "meter_clock", "source"
 	};
+	static ReadingColumns columns;
 	int i;
 
-	columns->site_id = SPI_fnumber(desc, "site_id");
-	columns->meter_id = SPI_fnumber(desc, "meter_id");
-	columns->read_at = SPI_fnumber(desc, "read_at");
-	columns->kwh = SPI_fnumber(desc, "kwh");
-	columns->reverse_kwh = SPI_fnumber(desc, "reverse_kwh");
-	columns->period_kwh = SPI_fnumber(desc, "period_kwh");
-	columns->kw = SPI_fnumber(desc, "kw");
-	columns->relay_closed = SPI_fnumber(desc, "relay_closed");
+	columns.site_id = place_of(desc, "site_id", columns.site_id);
+	columns.meter_id = place_of(desc, "meter_id", columns.meter_id);
 	for (i = 0; i < READING_PROVEN_COLUMNS; i++)
-		columns->proven[i] = SPI_fnumber(desc, proven[i]);
+		columns.proven[i] = place_of(desc, proven[i], columns.proven[i]);
+	columns.read_at = columns.proven[0];
+	columns.kwh = columns.proven[1];
+	columns.reverse_kwh = columns.proven[2];
+	columns.period_kwh = columns.proven[3];
+	columns.kw = columns.proven[4];
+	columns.relay_closed = columns.proven[5];
+	return &columns;
 }
 
 static int64
@@ -121,13 +133,12 @@ compare_readings(const void *a, const void *b)
 void
 reading_collect(TriggerData *trigger, ReadingVec *readings)
 {
-	ReadingColumns columns;
+	const ReadingColumns *columns = find_columns(RelationGetDescr(trigger->tg_relation));
 	StringInfoData row;
 	TupleTableSlot *slot =
 		MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation), &TTSOpsMinimalTuple);
 
 	initStringInfo(&row);
-	find_columns(RelationGetDescr(trigger->tg_relation), &columns);
 	/* The tuplestore is shared by all triggers of the statement: begin at its begin. */
 	tuplestore_rescan(trigger->tg_newtable);
 	while (tuplestore_gettupleslot(trigger->tg_newtable, true, false, slot))
@@ -137,8 +148,8 @@ reading_collect(TriggerData *trigger, ReadingVec *readings)
 			readings->room = Max(64, readings->room * 2);
 			readings->item = core_realloc(readings->item, sizeof(Reading) * readings->room);
 		}
-		read_slot(slot, &columns, &readings->item[readings->n]);
-		encode_row(slot, &columns, &row, &readings->item[readings->n++]);
+		read_slot(slot, columns, &readings->item[readings->n]);
+		encode_row(slot, columns, &row, &readings->item[readings->n++]);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	if (readings->n > 1)

@@ -424,15 +424,18 @@ take_locked(void *context, const Datum *value, const bool *isnull)
 static void
 lock_by_meter(int32 meter_id, Locked *locked)
 {
-	static DbQuery query = { LOCK_BY_METERS("s, a", "s.meter_id = $2 AND NOT s.former_waits"),
+	static DbQuery query = { LOCK_BY_METERS("s, a, s.ctid",
+											"s.meter_id = $2 AND NOT s.former_waits"),
 							 2,
 							 { INT4OID, INT4OID } };
 	Datum args[] = { Int32GetDatum(locked->site_id), Int32GetDatum(meter_id) };
+	bool isnull;
 
 	if (db_run(&query, args) == 0)
 		return;
 	fill_meter(locked->site_id, 0, 1, &locked->meter[0], &locked->lines[0]);
 	fill_account(0, 2, &locked->account[0], &locked->leaving[0]);
+	locked->meter[0].place = *(ItemPointer) DatumGetPointer(db_value(0, 3, &isnull));
 	locked->n_meter = locked->n_account = 1;
 	join_locked(locked);
 }
