@@ -42,7 +42,7 @@ struct Agent
 	int64_t revision;	   /* of the plan in use; -1: no plan */
 	int trips_wanted;	   /* trips a minute as the plan says; 0: nothing said */
 	Brake brake;
-	bool once;			   /* poll every meter once, deliver, end */
+	bool once; /* poll every meter once, deliver, end */
 	bool stopping;
 	Names *names;
 	Topology *topology;

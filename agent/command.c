@@ -18,8 +18,8 @@
  *   - At the first write a row for the spool says that the outcome is open. After a crash it is
  * reported as "unknown" and the database orders a read-back (verify_only); where the disk had not
  * taken the row yet, the command's lease runs out, which comes to the same.
- *   - A recharge or withdrawal is written only while the meter's purchase count is one below the ordered count,
- * so that no repetition, by us or by the database, can add money twice.
+ *   - A recharge or withdrawal is written only while the meter's purchase count is one below the
+ * ordered count, so that no repetition, by us or by the database, can add money twice.
  *   - No more trips are written within a minute than the brake lets pass (brake.c).
  *   - Registers are written by the steps of the profile alone.
  */

@@ -113,8 +113,8 @@ add_standing(const Backtest *test, const Account *account, const History *histor
 
 	if (test->draft->n_standing == 0)
 		return;
-	rerate_standing_days(test->site, account,
-						 rerate_opened_day(test->site, account->account_id), &from, &to);
+	rerate_standing_days(test->site, account, rerate_opened_day(test->site, account->account_id),
+						 &from, &to);
 	for (day = from; day < to; day++)
 	{
 		StandingDay kind = STANDING_SUPPLIED;

@@ -174,11 +174,12 @@ prepay_cancel_command(PG_FUNCTION_ARGS)
 						   &meter_id, &action);
 	auth_require(session.caller, MAY_DISPATCH, site_id, "cancel commands");
 	if (strcmp(action, "recharge") == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_PP_BAD_ACTION),
-				 errmsg("command %lld is a recharge", (long long) command_id),
-				 errhint("Reverse its sale while it is queued; resolve_recharge() decides about one "
-						 "whose outcome nobody knows.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_PP_BAD_ACTION),
+			 errmsg("command %lld is a recharge", (long long) command_id),
+			 errhint("Reverse its sale while it is queued; resolve_recharge() decides about one "
+					 "whose outcome nobody knows.")));
 	lock_site_shared(site_id);
 	site = site_get(site_id);
 	(void) relay_lock(site, &meter_id, 1, &meter);

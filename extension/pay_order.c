@@ -351,7 +351,7 @@ prepay_create_payment_order(PG_FUNCTION_ARGS)
 	return create(fcinfo, 1, &session, &account);
 }
 
-/* create_payment_order_by_id(site_id, account_id, amount, channel, options) → payment_order_result */
+/* create_payment_order_by_id(site_id, account_id, amount, channel, options): the twin by ids. */
 Datum
 prepay_create_payment_order_by_id(PG_FUNCTION_ARGS)
 {

@@ -154,8 +154,7 @@ reconcile(const Site *site, const Account *account, const Reading *reading, int 
 }
 
 void
-reconcile_readings(const Site *site, Account *account, int n_account, const Reading *reading,
-				   int n)
+reconcile_readings(const Site *site, Account *account, int n_account, const Reading *reading, int n)
 {
 	static DbQuery query = {
 		"SELECT u.n::int - 1 FROM unnest($2) WITH ORDINALITY AS u (account_id, n)"

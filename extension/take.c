@@ -40,27 +40,27 @@ typedef struct Candidate
  * Commands that may go now, most urgent first, a trip the rule wants behind all that gives
  * supply; those the brake holds back do not stand in the way. `meters` narrows to some.
  */
-#define CANDIDATES(meters)                                                                       \
-	"WITH live AS MATERIALIZED (SELECT command_id, meter_id, action, status, automatic, verify," \
-	" not_before, valid_until, passed_at, confirmation_id, args, CASE WHEN action"               \
-	" IN (" COMMAND_RELAY_ACTIONS ") THEN 'relay' WHEN action IN (" RECHARGE_ACTIONS             \
-	") THEN 'money' ELSE action END AS kind FROM prepay.command"                                 \
-	" WHERE site_id = $1 AND status IN ('queued', 'sent', 'unknown')" meters "),"                \
-	" head AS (SELECT *, row_number() OVER (PARTITION BY meter_id, kind ORDER BY command_id)"    \
-	" AS place FROM live)"                                                                       \
-	" SELECT c.command_id, c.meter_id, c.action, c.verify, c.automatic, c.args ? 'count',"       \
-	" COALESCE(c.passed_at IS NOT NULL OR c.confirmation_id IS NOT NULL, false)"                 \
-	" FROM head c JOIN prepay.meter m ON m.site_id = $1 AND m.meter_id = c.meter_id"             \
-	" JOIN prepay.gateway g ON g.site_id = $1 AND g.gateway_id = m.gateway_id"                   \
-	" JOIN prepay.meter_control k ON k.site_id = $1 AND k.meter_id = c.meter_id"                 \
-	" WHERE c.place = 1 AND c.status <> 'sent' AND " AGENT_SERVES("$2")                           \
-	" AND " METER_IS_ADDRESSED                                                                   \
-	" AND (c.not_before IS NULL OR c.not_before <= $3)"                                          \
-	" AND (c.verify OR c.valid_until IS NULL OR c.valid_until > $4)"                             \
-	" AND NOT (" BRAKE_WAITS " AND EXISTS (SELECT FROM prepay.trip_brake b WHERE b.site_id = $1" \
-	" AND b.on_since IS NOT NULL))"                                                              \
-	" ORDER BY c.kind <> 'relay' OR c.action = 'trip' AND c.automatic, c.kind <> 'money',"    \
-	" c.kind <> 'relay', c.kind <> 'read', c.command_id LIMIT $5"
+#define CANDIDATES(meters)                                                                           \
+	"WITH live AS MATERIALIZED (SELECT command_id, meter_id, action, status, automatic, verify,"     \
+	" not_before, valid_until, passed_at, confirmation_id, args, CASE WHEN action"                   \
+	" IN (" COMMAND_RELAY_ACTIONS ") THEN 'relay' WHEN action IN (" RECHARGE_ACTIONS                 \
+	") THEN 'money' ELSE action END AS kind FROM prepay.command"                                     \
+	" WHERE site_id = $1 AND status IN ('queued', 'sent', 'unknown')" meters "),"                    \
+	" head AS (SELECT *, row_number() OVER (PARTITION BY meter_id, kind ORDER BY command_id)"        \
+	" AS place FROM live)"                                                                           \
+	" SELECT c.command_id, c.meter_id, c.action, c.verify, c.automatic, c.args ? 'count',"           \
+	" COALESCE(c.passed_at IS NOT NULL OR c.confirmation_id IS NOT NULL, false)"                     \
+	" FROM head c JOIN prepay.meter m ON m.site_id = $1 AND m.meter_id = c.meter_id"                 \
+	" JOIN prepay.gateway g ON g.site_id = $1 AND g.gateway_id = m.gateway_id"                       \
+	" JOIN prepay.meter_control k ON k.site_id = $1 AND k.meter_id = c.meter_id"                     \
+	" WHERE c.place = 1 AND c.status <> 'sent' AND " AGENT_SERVES(                                   \
+		"$2") " AND " METER_IS_ADDRESSED " AND (c.not_before IS NULL OR c.not_before <= $3)"         \
+			  " AND (c.verify OR c.valid_until IS NULL OR c.valid_until > $4)"                       \
+			  " AND NOT (" BRAKE_WAITS                                                               \
+			  " AND EXISTS (SELECT FROM prepay.trip_brake b WHERE b.site_id = $1"                    \
+			  " AND b.on_since IS NOT NULL))"                                                        \
+			  " ORDER BY c.kind <> 'relay' OR c.action = 'trip' AND c.automatic, c.kind <> 'money'," \
+			  " c.kind <> 'relay', c.kind <> 'read', c.command_id LIMIT $5"
 
 /* meter_id NULL: of all meters. */
 static int
