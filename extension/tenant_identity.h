@@ -26,7 +26,7 @@ extern Tenant tenant_require(const DbSession *session);
 extern Tenant tenant_require_open(const DbSession *session);
 /* Whether the account the caller is stands at a site. */
 extern bool tenant_has_site(int32 site_id);
-/* Code of the account a front's claims name, to be written down; NULL: none. Never raises. */
+/* Code of the account a front's claims name, to be written down; NULL: none. */
 extern char *tenant_claimed_account(void);
 
 #endif

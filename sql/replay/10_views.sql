@@ -125,7 +125,7 @@ WHERE prepay.my_site(s.site_id);
 -- States and colours: open green, alarm1 yellow, alarm2 orange, arrears red, unopened grey, lost
 -- purple, suspended blue, closed black.
 CREATE OR REPLACE VIEW prepay.account_status_all AS
-SELECT a.site_id, a.account_id, s.code AS site, a.code AS account, a.customer, p.code AS place, x.state,
+SELECT s.site_id, a.account_id, s.code AS site, a.code AS account, a.customer, p.code AS place, x.state,
 	prepay.state_color(x.state) AS color, round(t.posted_minor / 10::numeric ^ s.currency_decimals, s.currency_decimals)
 		- prepay.unposted(a.site_id, t.sealed_exact, t.tier_extra, t.tier_base, COALESCE(m.open_lines, '{}') || t.leaving_lines) AS balance, m.last_read_at, a.phone, s.currency,
 	m.meters, m.meters_cut, m.kw, round(t.posted_minor / 10::numeric ^ s.currency_decimals, s.currency_decimals) AS posted_balance,
