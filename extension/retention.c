@@ -86,7 +86,9 @@ retention_refuse(const Site *site, const char *reason)
 		ereport(ERROR,
 				(errcode(ERRCODE_PP_DROPPED),
 				 errmsg("this reading tells of a time of which the readings are gone"),
-				 errdetail("No interval that began before %s changes any more.", limit_text(site)),
+				 /* As it is now: the caller may have waited for the drop. */
+				 errdetail("No interval that began before %s changes any more.",
+						   limit_text(site_get(site->site_id))),
 				 errhint("Reject it where it is under review; adjust() settles what an account is "
 						 "owed.")));
 }
