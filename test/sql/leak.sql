@@ -62,6 +62,8 @@ RESET ROLE;
 -- Without the barrier it would see all: that is what the test above is for.
 BEGIN;
 ALTER VIEW prepay.account_status SET (security_barrier = false);
+-- The plan decides whether it leaks then: this one is for a table of sites that was never analyzed.
+UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE oid = 'prepay.site'::regclass;
 SET LOCAL ROLE regress_prepay_spy;
 SELECT regress_prepay_spy.look('prepay.account_status', 'customer');
 ROLLBACK;
