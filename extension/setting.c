@@ -57,6 +57,8 @@ static const Setting settings[] = {
 	  "How far above its threshold a balance must be for an alarm to end (报警回差)." },
 	{ "alarm_phones", SETTING_PHONES, NULL, NULL, false,
 	  "Phones that hear of every alarm of the site, parted by , or ; (报警电话)." },
+	{ "balance_answers_per_hour", SETTING_NUMBER, "6", "0..1000", false,
+	  "Questions for its balance a phone has answered in an hour, for each account (余额查询)." },
 	{ "balance_tolerance", SETTING_MONEY, "1", NULL, false,
 	  "How far the balance in a meter that keeps its own money may be off before the alarm balance_mismatch." },
 	{ "clock_correct_above", SETTING_INTERVAL, NULL, NULL, false,

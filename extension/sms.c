@@ -36,6 +36,7 @@
 
 PG_FUNCTION_INFO_V1(prepay_sms_exchange);
 
+#define MICRO 1000000
 #define CHANNEL "sms"
 #define SMS_WORK 2
 #define ALL_SITES 0
@@ -306,6 +307,23 @@ typedef struct Asker
 	char *language;
 } Asker;
 
+/* Each answer costs money, and whoever knows a customer's number can send in its name. */
+static bool
+may_answer(const Site *site, int32 account_id, const char *phone)
+{
+	static DbQuery query = {
+		"SELECT count(*) FROM prepay.notification WHERE site_id = $1 AND account_id = $2"
+		" AND phone = $3 AND template = 'balance' AND created_at > $4",
+		4,
+		{ INT4OID, INT4OID, TEXTOID, TIMESTAMPTZOID }
+	};
+	Datum args[] = { Int32GetDatum(site->site_id), Int32GetDatum(account_id),
+					 CStringGetTextDatum(phone), TimestampTzGetDatum(site->now - USECS_PER_HOUR) };
+
+	db_run(&query, args);
+	return db_int64(0, 1) * MICRO < setting_micro(site, "balance_answers_per_hour", 0);
+}
+
 static void
 answer(const Site *site, const Asker *asker, const char *number)
 {
@@ -317,7 +335,8 @@ answer(const Site *site, const Asker *asker, const char *number)
 	int64 balance;
 
 	while (phone_next(&list, phone))
-		if (phone_same(phone, number) && account_balance(site, asker->account_id, &balance))
+		if (phone_same(phone, number) && may_answer(site, asker->account_id, phone) &&
+			account_balance(site, asker->account_id, &balance))
 		{
 			notice_balance(site, &draft, asker->code, balance);
 			notice_write(site, &draft, phone, NULL);

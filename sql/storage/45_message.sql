@@ -38,6 +38,9 @@ CREATE TABLE prepay.notification (
 -- What a customer was told of a crossing, and whether it arrived.
 CREATE INDEX notification_arrears ON prepay.notification (site_id, account_id, created_at)
 	WHERE template = 'arrears';
+-- What a phone has asked for of late.
+CREATE INDEX notification_balance ON prepay.notification (site_id, account_id, created_at)
+	WHERE template = 'balance';
 CREATE INDEX notification_queued ON prepay.notification (site_id, notification_id) WHERE state = 'queued';
 CREATE INDEX notification_under_way ON prepay.notification (site_id, notification_id)
 	WHERE state IN ('taken', 'sent') AND carrier_id IS NOT NULL;

@@ -202,6 +202,18 @@ ok(wait_until(sub {
 		sql(q{SELECT count(*) FROM prepay.messages WHERE template = 'balance' AND state = 'sent'}) == 2;
 	}, 20), 'the answers went out');
 
+# Somebody asks again and again: three answers an hour, one of them was given above.
+sql(q{SELECT prepay.set_setting('town', 'balance_answers_per_hour', '3')});
+phone_receives('Deliver', '13800000001', 'YE') foreach 1 .. 4;
+ok(wait_until(sub { sql('SELECT count(*) FROM smsd.inbox') == 8 }, 20), 'four more came in');
+exchange();
+exchange();
+is(sql(q{SELECT count(*) FROM prepay.messages WHERE template = 'balance' AND account = 'A1'}), 3, 'no more than the limit is answered');
+ok(wait_until(sub {
+		exchange();
+		sql(q{SELECT count(*) FROM prepay.messages WHERE template = 'balance' AND state = 'sent'}) == 4;
+	}, 20), 'and those go out');
+
 # ---- what fails; the daemon stands still, so that its part can be played ----
 
 is(stop_program($daemon), 0, 'the daemon stops');
