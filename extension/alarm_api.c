@@ -40,7 +40,8 @@ begin(Acknowledgement *call, FunctionCallInfo fcinfo)
 	call->note = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	if (call->note && strlen(call->note) > MAX_NOTE_BYTES)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the note has more than %d bytes", MAX_NOTE_BYTES)));
+						errmsg("the note has more than %d bytes", MAX_NOTE_BYTES),
+						errhint("Shorten it.")));
 	db_enter(&call->session);
 	site_id = code_site(call->session.caller,
 						PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));

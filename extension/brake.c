@@ -278,7 +278,8 @@ prepay_confirm_trips(PG_FUNCTION_ARGS)
 
 	if (note && strlen(note) > MAX_NOTE_BYTES)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the note has more than %d bytes", MAX_NOTE_BYTES)));
+						errmsg("the note has more than %d bytes", MAX_NOTE_BYTES),
+						errhint("Shorten it.")));
 	db_enter(&session);
 	site_id =
 		code_site(session.caller, PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));

@@ -178,29 +178,12 @@ add_chronological(Explain *explain, const RateStep *step, const RatePiece *piece
 	add_energy(explain, step, piece, &line);
 }
 
-static RateLine
-line_of(const RatePiece *piece)
-{
-	RateLine line = { .meter_id = piece->meter_id,
-					  .day = piece->day,
-					  .tariff_id = piece->tariff_id,
-					  .version = piece->version,
-					  .accum_start = piece->accum_start,
-					  .accum_end = piece->accum_end,
-					  .season = piece->season,
-					  .period = piece->period,
-					  .wh = piece->wh,
-					  .tariff = piece->tariff };
-
-	return line;
-}
-
 /* What one more piece costs under proportional tiers, at the position the bill has reached. */
 static void
 add_proportional(Explain *explain, RateStep *step, const RatePiece *piece, const TariffExtra *extra,
 				 const RatePositionVec *positions)
 {
-	RateLine line = line_of(piece);
+	RateLine line = rate_line_of(piece);
 	BillVec bill = { 0 };
 	int i;
 

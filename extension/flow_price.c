@@ -36,18 +36,10 @@ keep_step(void *context, const RateStep *step)
 {
 	FlowWalk *walk = context;
 	const RatePiece *piece = step->piece;
-	RateLine line = { .meter_id = piece->meter_id,
-					  .day = piece->day,
-					  .tariff_id = piece->tariff_id,
-					  .version = piece->version,
-					  .accum_start = piece->accum_start,
-					  .accum_end = piece->accum_end,
-					  .season = piece->season,
-					  .period = piece->period,
-					  .tier = step->tier,
-					  .wh = step->wh,
-					  .tariff = piece->tariff };
+	RateLine line = rate_line_of(piece);
 
+	line.tier = step->tier;
+	line.wh = step->wh;
 	if (piece->meter_id != walk->meter_id || piece->from < walk->from)
 	{
 		keep_other(&walk->other, step);

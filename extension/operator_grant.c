@@ -35,7 +35,8 @@ begin_grant(Grant *grant, FunctionCallInfo fcinfo)
 	grant->n_site = operator_sites(fcinfo, 2, &grant->session, false, &grant->site_id);
 	if (grant->group == NULL && grant->n_site == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("neither a group role nor a site is given")));
+						errmsg("neither a group role nor a site is given"),
+						errhint("Name a group role such as cashier, or sites.")));
 	grant->groups_before = role_groups(name);
 	grant->sites_before = operator_site_names(grant->operator.site_id, grant->operator.n_site);
 }

@@ -299,7 +299,8 @@ load_kept(const Site *site, int64 id, Kept *kept)
 	kept->state = db_text(0, 7);
 	if (strcmp(kept->state, "open") != 0)
 		ereport(ERROR, (errcode(ERRCODE_PP_PAYMENT_STATE),
-						errmsg("payment " INT64_FORMAT " is %s already", id, kept->state)));
+						errmsg("payment " INT64_FORMAT " is %s already", id, kept->state),
+						errhint("prepay.payments_unapplied lists those that wait.")));
 }
 
 /* The account of the order, without a lock: accounts are locked before the payment. */

@@ -228,7 +228,8 @@ check_option(const char *name, const char *value, int max_chars)
 			break;
 	if (*c || *value == '\0' || pg_mbstrlen(value) > max_chars)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("option \"%s\" has 1 to %d printable characters", name, max_chars)));
+						errmsg("option \"%s\" has 1 to %d printable characters", name, max_chars),
+						errhint("Shorten it, or leave the option out.")));
 }
 
 static void
@@ -372,7 +373,8 @@ prepay_create_payment_order_by_id(PG_FUNCTION_ARGS)
 	auth_require(session.caller, MAY_SELL, account.site_id, "order payments");
 	if (db_run(&query, args) != 1)
 		ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
-						errmsg("site %d has no account %d", account.site_id, account.id)));
+						errmsg("site %d has no account %d", account.site_id, account.id),
+						errhint("prepay.account_status lists the accounts.")));
 	account.code = db_text(0, 1);
 	return create(fcinfo, 2, &session, &account);
 }

@@ -92,7 +92,8 @@ require_option(const PayOrder *order, const char *name)
 {
 	if (pay_option(&order->options, name) == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("scene %s needs the option \"%s\"", order->scene, name)));
+						errmsg("scene %s needs the option \"%s\"", order->scene, name),
+						errhint("Give it in options, or order with the scene native.")));
 }
 
 /* What a scene wants to know of the payer. */
@@ -199,16 +200,18 @@ prepay_wechat_pay_parameters(PG_FUNCTION_ARGS)
 
 	if (!pay_is_number(prepay_id, 64))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("this is no prepay_id of WeChat Pay")));
+						errmsg("this is no prepay_id of WeChat Pay"),
+						errhint("Give the prepay_id of the answer to the signed request.")));
 	db_enter(&session);
 	site_id = code_site(session.caller, text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	auth_require(session.caller, MAY_SELL, site_id, "order payments");
 	order = pay_order_load(site_id, order_no, false);
 	if (order == NULL || strcmp(order->channel, "wechat") != 0 ||
 		(strcmp(order->scene, "jsapi") != 0 && strcmp(order->scene, "app") != 0))
-		ereport(ERROR, (errcode(ERRCODE_PP_CODE_UNKNOWN),
-						errmsg("the site has no order \"%s\" of WeChat Pay, scene jsapi or app",
-							   order_no)));
+		ereport(ERROR,
+				(errcode(ERRCODE_PP_CODE_UNKNOWN),
+				 errmsg("the site has no order \"%s\" of WeChat Pay, scene jsapi or app", order_no),
+				 errhint("prepay.payments lists the orders with their channels and scenes.")));
 	channel = pay_channel(site_id, &pay_wechat);
 	parameters = client_parameters(channel, order, prepay_id, site_get(site_id)->now);
 	old = MemoryContextSwitchTo(session.outer);

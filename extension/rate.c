@@ -53,6 +53,23 @@ rate_sort(RatePieceVec *pieces)
 		}
 }
 
+RateLine
+rate_line_of(const RatePiece *piece)
+{
+	RateLine line = { .meter_id = piece->meter_id,
+					  .day = piece->day,
+					  .tariff_id = piece->tariff_id,
+					  .version = piece->version,
+					  .accum_start = piece->accum_start,
+					  .accum_end = piece->accum_end,
+					  .season = piece->season,
+					  .period = piece->period,
+					  .wh = piece->wh,
+					  .tariff = piece->tariff };
+
+	return line;
+}
+
 static bool
 same_line(const RateLine *a, const RateLine *b)
 {

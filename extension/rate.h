@@ -182,6 +182,8 @@ extern int rate_compare_pieces(const void *a, const void *b);
 extern int rate_compare_versions(const Tariff *a, int32_t a_version, const Tariff *b,
 								 int32_t b_version);
 extern void rate_sort(RatePieceVec *pieces);
+/* A line of all of a piece, without tier and amount. */
+extern RateLine rate_line_of(const RatePiece *piece);
 
 /*
  * Walk sorted pieces: moves the positions on and adds to the lines. A period that is

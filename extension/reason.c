@@ -212,7 +212,8 @@ prepay_supply_decision(PG_FUNCTION_ARGS)
 	moment = PG_ARGISNULL(1) ? site->now : PG_GETARG_TIMESTAMPTZ(1);
 	if (TIMESTAMP_NOT_FINITE(moment))
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-						errmsg("the moment of a supply decision must be finite")));
+						errmsg("the moment of a supply decision must be finite"),
+						errhint("Leave it out for now, or give a time.")));
 	n = relay_peek(site, meter_id, n, moment, &meter);
 	for (i = 0; i < n; i++)
 		if (meter[i].is_prepaid)

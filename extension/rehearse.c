@@ -250,7 +250,8 @@ prepay_supply_rehearsal(PG_FUNCTION_ARGS)
 	rehearsal->moment = PG_ARGISNULL(1) ? rehearsal->site->now : PG_GETARG_TIMESTAMPTZ(1);
 	if (TIMESTAMP_NOT_FINITE(rehearsal->moment))
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-						errmsg("the moment of a rehearsal must be finite")));
+						errmsg("the moment of a rehearsal must be finite"),
+						errhint("Leave it out for now, or give a time.")));
 	last = last_account(rehearsal->site);
 	for (after = 0; after < last; after += BATCH)
 	{

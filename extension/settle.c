@@ -250,7 +250,8 @@ bill_text(bytea *bytes)
 		ereport(ERROR, (errcode(ERRCODE_PP_BAD_BILL), errmsg("the bill is packed"),
 						errhint("Unpack it and give the file with the trades.")));
 	if (memchr(text, '\0', length))
-		ereport(ERROR, (errcode(ERRCODE_PP_BAD_BILL), errmsg("the bill is no text")));
+		ereport(ERROR, (errcode(ERRCODE_PP_BAD_BILL), errmsg("the bill is no text"),
+						errhint("Unpack the bill first: it is text in UTF-8 or GBK.")));
 	return text;
 }
 
@@ -293,7 +294,8 @@ check_numbers(const Settling *settling)
 		if (!pay_is_number(row->order_no, 64) || !pay_is_number(row->transaction_no, 64) ||
 			(row->refund_no && *row->refund_no && !pay_is_number(row->refund_no, 64)))
 			ereport(ERROR, (errcode(ERRCODE_PP_BAD_BILL),
-							errmsg("payment %d of the bill has a broken number", i + 1)));
+							errmsg("payment %d of the bill has a broken number", i + 1),
+							errhint("Fetch the bill of that day again.")));
 	}
 }
 
@@ -440,7 +442,8 @@ prepay_settle_payments(PG_FUNCTION_ARGS)
 	settling.channel = pay_channel(site_id, kind);
 	if (settling.channel == NULL)
 		ereport(ERROR, (errcode(ERRCODE_PP_PAYMENT_SETUP),
-						errmsg("site \"%s\" has no channel %s", settling.site->code, kind->name)));
+						errmsg("site \"%s\" has no channel %s", settling.site->code, kind->name),
+						errhint("A row of prepay.payment_channel sets it up.")));
 	parse_bill(&settling, PG_GETARG_BYTEA_PP(2));
 	check_numbers(&settling);
 	take_days(&settling, !PG_ARGISNULL(3), PG_ARGISNULL(3) ? 0 : PG_GETARG_DATEADT(3));
